@@ -1,0 +1,37 @@
+"""What can go wrong, as one family of exceptions.
+
+Every error that a user may cause derives from :class:`FedgenError`; its message is one line that says what, where and
+what to do. The command line prints it and exits with :attr:`FedgenError.exit_code` (DESIGN section 4).
+"""
+
+
+class FedgenError(Exception):
+    """Base of all errors fedgen raises on purpose."""
+
+    exit_code = 1
+
+
+class FormatError(FedgenError):
+    """A file is not what it claims to be, or not what fedgen can read."""
+
+
+class InvariantError(FedgenError):
+    """A federation breaks one of its invariants; the message names the offending entity."""
+
+
+class ModelError(FedgenError):
+    """A model file is broken, of a newer version, or does not fit its digest."""
+
+
+class OutputError(FedgenError):
+    """The result cannot be written: it exists, the disk is full, the folder is not writable."""
+
+
+class UsageError(FedgenError):
+    """A wrong call: an unknown name, a size that is not a number, options that exclude each other."""
+
+    exit_code = 2
+
+
+class InfeasibleError(UsageError):
+    """Sizes that no federation can meet together; the message gives the feasible range."""

@@ -1,0 +1,1 @@
+"""The load that federated messaging puts on every server."""

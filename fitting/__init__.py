@@ -1,0 +1,1 @@
+"""Extracts the model of a measured federation."""

@@ -1,0 +1,1 @@
+"""Draws federations from a model."""

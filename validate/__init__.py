@@ -1,0 +1,1 @@
+"""Holds a generated federation against a measured one."""
