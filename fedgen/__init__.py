@@ -1,3 +1,62 @@
-"""fedgen: fit, sample and validate federations of users, servers and rooms."""
+"""fedgen: fit, sample and validate federations of users, servers and rooms.
+
+The library's face. Names are imported when first used, so that ``import fedgen`` costs nothing:
+
+    federation = fedgen.read("configs/debian_teams.csv.gz")
+    model = fedgen.fit(federation)
+    larger = fedgen.sample(model, servers=10_000, seed=1)
+    fedgen.write(larger, "larger/")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedgen.errors import FedgenError
+    from fedgen.federation import Federation
+    from fedgen.io import read, write
+    from fedgen.traffic.equations import load
+    from fitting.fit import fit
+    from fitting.model import Model
+    from gen.sample import sample
+    from validate.scorecard import Scorecard, validate
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Federation",
+    "FedgenError",
+    "Model",
+    "Scorecard",
+    "fit",
+    "load",
+    "read",
+    "sample",
+    "validate",
+    "write",
+]
+
+_HOME = {
+    "FedgenError": "fedgen.errors",
+    "Federation": "fedgen.federation",
+    "Model": "fitting.model",
+    "Scorecard": "validate.scorecard",
+    "fit": "fitting.fit",
+    "load": "fedgen.traffic.equations",
+    "read": "fedgen.io",
+    "sample": "gen.sample",
+    "validate": "validate.scorecard",
+    "write": "fedgen.io",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fedgen' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,3 +35,7 @@ class UsageError(FedgenError):
 
 class InfeasibleError(UsageError):
     """Sizes that no federation can meet together; the message gives the feasible range."""
+
+
+class FedgenWarning(UserWarning):
+    """A remark: the input has something odd that was mended or left out; the message says what and how many."""

@@ -1,0 +1,155 @@
+"""The two streams: results on stdout, talk on stderr; rich where a person looks on, plain text elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+from fedgen.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from fedgen.progress import Progress
+
+PATIENCE = 2.0  # seconds of silence that nobody minds
+
+
+def say(text: str) -> None:
+    """One line of talk, on stderr."""
+    print(f"fedgen: {text}", file=sys.stderr)
+
+
+def remark(texts: Iterable[str]) -> None:
+    """What a person should know about the input, on stderr."""
+    for text in texts:
+        say(f"note: {text}")
+
+
+def fail(message: str) -> None:
+    """Tell a failure in one line, on stderr."""
+    say("error: " + " ".join(message.split()))
+
+
+def as_json(result: object) -> str:
+    """``result`` (built-in types, dataclasses, numpy scalars) as JSON; what is not a finite number becomes null."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(result, enc_hook=_builtin)).decode()
+
+
+def print_json(result: object) -> None:
+    """Print ``result`` as JSON on stdout."""
+    print(as_json(result))
+
+
+def _builtin(value: Any) -> object:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return dict(value)  # any other mapping
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on stdout: the first column and words to the left, numbers to the right."""
+    cells = [[_text(value) for value in row] for row in rows]
+    right = [i > 0 and any(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    if not sys.stdout.isatty():
+        print(title)
+        widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
+        for line in [list(header), *cells]:
+            columns = (
+                cell.rjust(width) if flush else cell.ljust(width)
+                for cell, width, flush in zip(line, widths, right, strict=True)
+            )
+            print("  " + "  ".join(columns).rstrip())
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for name, flush in zip(header, right, strict=True):
+        table.add_column(name, justify="right" if flush else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:
+    """Print names and values on stdout, values aligned."""
+    width = max(len(name) for name, _ in pairs)
+    print(title)
+    for name, value in pairs:
+        print(f"  {name.ljust(width)}  {_text(value)}")
+
+
+def _text(value: object) -> str:
+    """A value as a person reads it: 12,345; 0.0123; - for none."""
+    if value is None or value == "" or value != value:  # only what is not a number differs from itself
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.4g}"
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Progress]:
+    """A progress display on stderr for work that outlasts ``PATIENCE``; silent if ``quiet`` or nobody looks on."""
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    display = bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        _rate_column(),
+        bars.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, bars.TaskID] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            for task in tasks.values():
+                display.update(task, visible=False)
+            tasks[stage] = display.add_task(stage)
+        display.update(tasks[stage], completed=done, total=total or None)
+
+    timer = Timer(PATIENCE, display.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield report
+    finally:
+        timer.cancel()
+        timer.join()
+        display.stop()
+
+
+def _rate_column() -> Any:
+    from rich import progress as bars
+
+    class Rate(bars.ProgressColumn):
+        """Units per second."""
+
+        def render(self, task: bars.Task) -> Any:
+            from rich.text import Text
+
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+    return Rate()

@@ -1,0 +1,87 @@
+"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import zipfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+from fedgen.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+PARTIAL = ".partial"
+"""How temporary names end."""
+
+_ADVICE = {
+    errno.ENOSPC: "free some space or write elsewhere",
+    errno.EDQUOT: "free some space or write elsewhere",
+    errno.EFBIG: "write elsewhere",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+    errno.ENOENT: "create its folder first",
+    errno.ENOTDIR: "choose a path inside a folder",
+    errno.EISDIR: "choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        advice = _ADVICE.get(error.errno or 0, "check the place or write elsewhere")
+        raise OutputError(f"{path}: cannot be written ({reason}); {advice}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends well, and vanishes when it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    with told(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_file(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
+    """Write one file, packed as its suffix says (``.gz``, ``.zip``); the same pieces give the same bytes.
+
+    Raises:
+        OutputError: it exists and ``force`` is not given, or the system refuses.
+    """
+    with told(path):
+        if path.is_dir() or (path.exists() and not path.is_file()):
+            raise OutputError(f"{path}: is not a file that can be replaced; choose another name")
+        if path.exists() and not force:
+            raise OutputError(f"{path}: exists; choose another name or overwrite it with --force")
+    with replacing(path) as temporary, temporary.open("wb") as stream, _packing(path, stream) as sink:
+        for piece in pieces:
+            sink.write(piece)
+
+
+@contextmanager
+def _packing(path: Path, stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    # No time and no file name in gzip's header, and zip's earliest date: the bytes depend on the content alone.
+    if path.suffix == ".gz":
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
+            yield cast("IO[bytes]", packed)
+    elif path.suffix == ".zip":
+        member = zipfile.ZipInfo(path.stem)
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(stream, "w") as archive, archive.open(member, "w", force_zip64=True) as packed:
+            yield packed
+    else:
+        yield stream

@@ -1,0 +1,62 @@
+"""Which format content is in, told by the content and never by a name."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fedgen.errors import FormatError
+from fedgen.io.content import GZIP, ZIP, decode_json
+
+COLUMNS = ("user", "server", "room")
+READABLE = "fedgen reads parquet federation directories, csv (user,server,room), petgraph, node-link and GraphML"
+
+_GRAPH_KEYS = {"nodes", "edges", "links", "node_holes", "edge_property", "directed", "multigraph"}
+_NODE_LINK_KEYS = {"links", "directed", "multigraph", "graph"}
+_HEAD = 4096
+
+
+def recognise(content: bytes) -> str:
+    """The name of the single-file format that unpacked content is in.
+
+    Raises:
+        FormatError: none of them; says what the content looks like instead.
+    """
+    head = content[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] in (b"{", b"["):
+        return _json_format(content)
+    if head.startswith(b"<"):
+        if b"graphml" not in head:
+            raise FormatError(f"is XML but no GraphML; {READABLE}")
+        return "graphml"
+    if head.startswith(b"PAR1"):
+        raise FormatError("is a single parquet table; give the federation directory that it belongs to")
+    if head.startswith((GZIP, *ZIP)):
+        raise FormatError("is packed twice; unpack it once")
+    first = head.split(b"\n", 1)[0]
+    if not head or any(byte < 32 and byte not in b"\t\r" for byte in first):
+        raise FormatError(f"is not in a format that fedgen knows; {READABLE}")
+    header = columns(first)
+    missing = [name for name in COLUMNS if name not in header]
+    if missing == list(COLUMNS):
+        raise FormatError(f"is not in a format that fedgen knows; {READABLE}")
+    if missing:
+        raise FormatError(f"has no column {' and no column '.join(missing)} in its header; needs {','.join(COLUMNS)}")
+    return "csv"
+
+
+def columns(header: bytes) -> list[str]:
+    """The column names of the first line of a CSV."""
+    line = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    return [name.strip().strip('"') for name in line.split(",")]
+
+
+def _json_format(content: bytes) -> str:
+    keys = decode_json(content, dict[str, msgspec.Raw])
+    if keys.keys() & _GRAPH_KEYS:
+        edges = bytes(keys.get("edges", keys.get("links", msgspec.Raw(b"")))).lstrip()
+        of_objects = edges[:1] == b"[" and edges[1:].lstrip()[:1] == b"{"
+        return "node-link" if of_objects or keys.keys() & _NODE_LINK_KEYS else "petgraph"
+    if keys and all(bytes(value)[:1] == b"[" for value in keys.values()):
+        return "locust"
+    named = ", ".join(list(keys)[:5]) or "none"
+    raise FormatError(f"is JSON but no federation (its keys: {named[:80]!r}); {READABLE}")

@@ -1,0 +1,53 @@
+"""Who meets whom: rank correlations over memberships and over presences.
+
+Spearman's correlation with mid-ranks for ties. All memberships of a user share a rank, so ranks are found on users
+and rooms and only then carried to the memberships: linear, no sort of them.
+"""
+
+from __future__ import annotations
+
+from math import nan, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation, Floats, Integers
+
+
+def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, right_end: Integers) -> float:
+    """Spearman's rank correlation, over the edges of a bipartite graph, of a size at either end.
+
+    Args:
+        left: (A,) sizes >= 0 of the nodes on one side.
+        right: (B,) sizes of the nodes on the other.
+        left_end: (E,) the node of each edge, an index into ``left``.
+        right_end: (E,) likewise into ``right``.
+
+    Returns:
+        In [-1, 1]; NaN where either size is the same at all edges.
+    """
+    from_left, from_right = np.bincount(left_end, minlength=len(left)), np.bincount(right_end, minlength=len(right))
+    x, y = _centred_ranks(left, from_left), _centred_ranks(right, from_right)
+    spread = float(from_left @ x**2) * float(from_right @ y**2)
+    return float(x[left_end] @ y[right_end]) / sqrt(spread) if spread > 0 else nan
+
+
+def user_room_correlation(federation: Federation) -> float:
+    """Over memberships: rooms of the user ~ users of the room (row E5u)."""
+    return edge_rank_correlation(
+        federation.rooms_per_user, federation.users_per_room, federation.membership_user, federation.membership_room
+    )
+
+
+def server_room_correlation(federation: Federation) -> float:
+    """Over presences: users of the server ~ servers of the room (row E5s)."""
+    p = federation.presences
+    return edge_rank_correlation(federation.users_per_server, federation.servers_per_room, p.server, p.room)
+
+
+def _centred_ranks(size: Integers, edges: Integers) -> Floats:
+    """The mid-rank, over edges, of each node's size, less the mean rank."""
+    mass = np.bincount(size, weights=edges)
+    ranks = np.cumsum(mass) - (mass - 1) / 2 - (mass.sum() + 1) / 2
+    return np.asarray(ranks[size], dtype=np.float64)

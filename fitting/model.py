@@ -1,0 +1,277 @@
+"""The model of a federation: laws first, then the measured tables that carry its dependence, in one JSON file.
+
+A model holds what :mod:`gen` needs and nothing of a single user: the sizes, a fitted law for each quantity, the head
+servers one by one, and five contingency tables (distinct tuples and how often each was measured). Its digest covers all
+of it but the provenance, so the same measurement gives the same digest at any time and place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedgen.errors import ModelError
+from fitting.margins import Margin
+from fitting.tails import LawFit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fedgen.federation import Integers
+
+FORMAT = "fedgen-model"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """S, U, R, M and K of the measured federation."""
+
+    servers: int
+    users: int
+    rooms: int
+    memberships: int
+    presences: int
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTable:
+    """The head servers, most memberships first: n, m and e of each, (H,)."""
+
+    users: Integers
+    rooms: Integers
+    memberships: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class ServerTable:
+    """The body's servers: distinct (n, m, e) and how many servers have it."""
+
+    users: Integers
+    rooms: Integers
+    memberships: Integers
+    number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class RoomTable:
+    """The rooms: distinct (k, u, users of each head server) and how many rooms have it.
+
+    The head servers' counts are sparse: ``head_users[i]`` users of head ``head[i]`` in the rooms of row ``row[i]``; rows
+    rise.
+    """
+
+    servers: Integers
+    users: Integers
+    number: Integers
+    row: Integers
+    head: Integers
+    head_users: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class DegreeTable:
+    """Users by the kind of their server (heads: -1, -2, ...) and their rooms d."""
+
+    kind: Integers
+    rooms: Integers
+    number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class PresenceTable:
+    """The body's presences by server kind, room kind and users (the count)."""
+
+    server_kind: Integers
+    room_kind: Integers
+    users: Integers
+    number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class MembershipTable:
+    """Memberships by server kind (heads: -1, -2, ...), class of the user's rooms d, and room kind."""
+
+    kind: Integers
+    degree_class: Integers
+    room_kind: Integers
+    number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted federation.
+
+    Attributes:
+        sizes: of the measurement.
+        laws: by symbol: "n", "m", "e" (memberships beyond max(n, m)), "k", "u", "x" (users beyond one per server), "d".
+        heads, servers, rooms, degrees, presences, memberships: the tables.
+        provenance: where it came from.
+    """
+
+    sizes: Sizes
+    laws: Mapping[str, LawFit]
+    heads: HeadTable
+    servers: ServerTable
+    rooms: RoomTable
+    degrees: DegreeTable
+    presences: PresenceTable
+    memberships: MembershipTable
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of everything but the provenance."""
+        return _digest(self._content())
+
+    @cached_property
+    def margins(self) -> dict[str, Margin]:
+        """The margin of each coordinate that is drawn: "n", "m", "e" over body servers, "k", "x" over rooms, "d"."""
+        s, r, d = self.servers, self.rooms, self.degrees
+        columns = {
+            "n": (s.users, s.number),
+            "m": (s.rooms, s.number),
+            "e": (spare(s.users, s.rooms, s.memberships) + 1, s.number),
+            "k": (r.servers, r.number),
+            "x": (r.users - r.servers + 1, r.number),
+            "d": (d.rooms, d.number),
+        }
+        return {name: Margin.of(*column, self.laws[name].tail_law) for name, column in columns.items()}
+
+    # The file.
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as plain values, in the order of the file."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "digest": self.digest,
+            "provenance": dict(self.provenance),
+            **self._content(),
+        }
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "sizes": {f.name: getattr(self.sizes, f.name) for f in fields(Sizes)},
+            "laws": {name: law.to_dict() for name, law in self.laws.items()},
+            **{name: _columns(getattr(self, name)) for name in _TABLES},
+        }
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the model file.
+
+        Raises:
+            OutputError: the file exists and ``force`` is not set, or cannot be written.
+        """
+        from fedgen.io import write_whole
+
+        write_whole(Path(path), _dump(self.to_dict()), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read a model file.
+
+        Raises:
+            ModelError: it is no model, of a newer version, broken, or changed by hand.
+        """
+        import msgspec
+
+        path = Path(path)
+        try:
+            data = msgspec.json.decode(path.read_bytes())
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path}: not a model file: {error}; make one with fedgen fit") from error
+        return cls.from_dict(data, str(path))
+
+    @classmethod
+    def builtin(cls) -> Model:
+        """The model that comes with fedgen: fitted from the real ``debian_teams`` federation."""
+        from importlib.resources import files
+
+        source = files("fedgen") / "configs" / "model.json"
+        packaged = Path(str(source))
+        return cls.load(packaged if packaged.is_file() else Path(__file__).parents[1] / "configs" / "model.json")
+
+    @classmethod
+    def from_dict(cls, data: object, source: str = "model") -> Model:
+        """The model of :meth:`to_dict`; ``source`` names it in errors."""
+        import msgspec
+
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ModelError(f'{source}: not a model file (no "format": "{FORMAT}"); make one with fedgen fit')
+        version = data.get("version")
+        if not isinstance(version, int) or version > VERSION:
+            raise ModelError(f"{source}: model version {version}, this fedgen reads up to {VERSION}; update fedgen")
+        body = {k: v for k, v in data.items() if k not in ("format", "version", "digest", "provenance")}
+        if data.get("digest") != _digest(body):
+            raise ModelError(f"{source}: the digest does not fit the content: broken or edited; fit it again")
+        try:
+            model = cls(
+                sizes=msgspec.convert(body["sizes"], Sizes),
+                laws=msgspec.convert(body["laws"], dict[str, LawFit]),
+                provenance=msgspec.convert(data.get("provenance", {}), dict[str, Any]),
+                **{name: _table(table, body[name], name) for name, table in _TABLES.items()},
+            )
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"{source}: broken model: {error}; fit it again") from error
+        return model
+
+
+_TABLES: dict[str, type[Any]] = {
+    "heads": HeadTable,
+    "servers": ServerTable,
+    "rooms": RoomTable,
+    "degrees": DegreeTable,
+    "presences": PresenceTable,
+    "memberships": MembershipTable,
+}
+
+
+def spare(users: Integers, rooms: Integers, memberships: Integers) -> Integers:
+    """e - max(n, m): the memberships of a server beyond the fewest that it could have."""
+    return memberships - np.maximum(users, rooms)
+
+
+def _columns(table: Any) -> dict[str, list[int]]:
+    return {f.name: getattr(table, f.name).tolist() for f in fields(table)}
+
+
+def _table(kind: type[Any], columns: dict[str, list[int]], name: str) -> Any:
+    import msgspec
+
+    arrays = {k: np.array(v, dtype=np.int64) for k, v in msgspec.convert(columns, dict[str, list[int]]).items()}
+    sparse = ("row", "head", "head_users") if kind is RoomTable else ()
+    for group in (set(arrays) & set(sparse), set(arrays) - set(sparse)):
+        if len({len(arrays[k]) for k in group}) > 1:
+            raise ValueError(f"the columns of {name} differ in length")
+    return kind(**arrays)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    import json
+
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _dump(data: Mapping[str, Any]) -> bytes:
+    """JSON that a person can read: laws indented, each column of a table on a line of its own."""
+    import json
+
+    def block(value: object, depth: int) -> str:
+        if isinstance(value, dict) and value:
+            inner = ",\n".join(f"{'  ' * (depth + 1)}{json.dumps(k)}: {block(v, depth + 1)}" for k, v in value.items())
+            return "{\n" + inner + "\n" + "  " * depth + "}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "null"
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+    return (block(dict(data), 0) + "\n").encode()

@@ -1,0 +1,92 @@
+r"""Sharing out integer totals in proportion to weights, within caps.
+
+A group's total T over items of weight w and cap c has the ideal shares :math:`y_i = \min(c_i, f w_i)`, f such that they sum
+to T (water-filling). They are rounded by systematic sampling: with Y the running sum of the ideals and one random offset
+:math:`v \in (0, 1)`, item i gets :math:`\lfloor Y_i + v \rfloor - \lfloor Y_{i-1} + v \rfloor`, which is its ideal rounded
+up or down, equal to it in expectation, and sums to T exactly (Madow 1949).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fedgen.federation import Floats, Integers
+
+
+def apportion(
+    totals: Integers, offsets: Integers, weights: Integers | Floats, caps: Integers, rng: np.random.Generator
+) -> Integers:
+    """Share ``totals[g]`` over the items ``offsets[g]:offsets[g + 1]``, for every group g.
+
+    Args:
+        totals: (G,) integers >= 0.
+        offsets: (G + 1,).
+        weights: (N,) >= 0. A group whose positive weights cannot take its total shares the rest evenly over its other
+            items; so does one whose weights are all zero.
+        caps: (N,) integers >= 0.
+        rng: one uniform number per group is drawn.
+
+    Returns:
+        (N,) integers, at most ``caps``, summing to ``min(totals, sum of caps)`` in every group.
+    """
+    sizes = np.diff(offsets)
+    group = np.repeat(np.arange(len(totals)), sizes)
+
+    def over_groups(values: Floats) -> Floats:
+        return np.bincount(group, weights=values, minlength=len(totals))
+
+    room_for = over_groups(caps)
+    totals = np.minimum(totals, room_for).astype(np.float64)
+    able = over_groups(np.where(weights > 0, caps, 0))
+    # Where the weighted items cannot take it all they are filled, and the others share the rest evenly.
+    short = (totals > able)[group]
+    ideal = np.where(short & (weights > 0), caps.astype(np.float64), 0.0)
+    share = np.where(short, (weights == 0) & (caps > 0), np.asarray(weights, dtype=np.float64))
+    left = totals - over_groups(ideal)
+    open_item = (share > 0) & (caps > 0)
+    while True:
+        mass = over_groups(np.where(open_item, share, 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.where(mass > 0, left / mass, 0.0)
+        wanted = np.where(open_item, share * factor[group], 0.0)
+        full = open_item & (wanted > caps)
+        if not full.any():
+            break
+        ideal[full] = caps[full]
+        left -= over_groups(np.where(full, caps, 0.0))
+        open_item &= ~full
+    ideal = np.where(open_item, wanted, ideal)
+
+    offset = (rng.integers(0, 1 << 20, size=len(totals)) + 0.5) / (1 << 20)
+    running = np.cumsum(ideal)
+    before = np.concatenate(([0.0], running))[offsets[:-1]] if len(ideal) else np.zeros(len(totals))
+    inside = running - before[group] + offset[group]
+    steps = np.floor(inside).astype(np.int64)
+    result = steps.copy()
+    result[1:] -= steps[:-1]
+    starts = offsets[:-1][sizes > 0]
+    result[starts] = steps[starts]
+    return result
+
+
+def reconcile(
+    values: Integers, low: Integers | int, high: Integers | int, total: int, rng: np.random.Generator
+) -> Integers:
+    """Bring integers to a total within bounds, each in proportion to what it has beyond its lower bound.
+
+    Args:
+        values: (N,) integers.
+        low, high: bounds, (N,) or one for all; sum(low) <= total <= sum(high).
+        total: what the result sums to.
+        rng: for the rounding.
+    """
+    floor = np.broadcast_to(np.asarray(low, dtype=np.int64), values.shape)
+    span = np.broadcast_to(np.asarray(high, dtype=np.int64), values.shape) - floor
+    above = np.clip(values - floor, 0, span)
+    if int(above.sum() + floor.sum()) == total:
+        return floor + above
+    goal = np.array([total - int(floor.sum())])
+    return floor + apportion(goal, np.array([0, len(values)]), above, span, rng)

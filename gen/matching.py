@@ -1,0 +1,201 @@
+r"""Stubs meet slots: exact degrees on both sides, no pair twice.
+
+Slots lie in *blocks* that must hold distinct owners (the places of a room, distinct servers; the users of a presence,
+distinct users) and blocks in *groups* within which stubs may move. Slots sorted by what they wish for and stubs sorted by
+what they are, random among equals, are zipped: every slot gets the stub nearest to its wish that the totals allow.
+
+An owner that comes twice into one block is swapped out: partners are looked for near by in the sorted order first, so that
+what moves is alike, then ever farther, then everywhere. Swaps keep every degree. Where none exists (the degrees themselves
+cannot be met without repetition) another owner of the group takes the slot: block sizes stay exact, two degrees change by
+one; :class:`Matching` says where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from fedgen.federation import Integers
+
+TRIES = 128
+SEARCHED = 20_000
+DENSE = 128
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """Which stub sits in each slot.
+
+    Attributes:
+        stub: (N,) the stub of each slot.
+        owner: (N,) its owner; differs from the stub's where ``replaced``.
+        replaced: (Q,) the slots that another owner of the group had to take.
+    """
+
+    stub: Integers
+    owner: Integers
+    replaced: Integers
+
+
+def match(
+    *,
+    blocks: Integers,
+    block_group: Integers,
+    slot_order: Integers,
+    stub_order: Integers,
+    stub_owner: Integers,
+    group_slots: Integers,
+    group_owners: Integers,
+    seed: int,
+) -> Matching:
+    """Zip slots and stubs and mend repetitions.
+
+    Args:
+        blocks: (B + 1,) slots of block b are ``blocks[b]:blocks[b + 1]``; none is larger than its group has owners.
+        block_group: (B,) the group of each block; blocks of a group are consecutive.
+        slot_order: (N,) slots sorted by group, then wish.
+        stub_order: (N,) stubs sorted by group, then class.
+        stub_owner: (N,) owner of each stub.
+        group_slots: (G + 1,) the range of each group in both orders.
+        group_owners: (G + 1,) the owners of group g are ``group_owners[g]:group_owners[g + 1]``.
+        seed: of the swaps.
+    """
+    stub = np.empty_like(stub_order)
+    stub[slot_order] = stub_order
+    rank = np.empty_like(slot_order)
+    rank[slot_order] = np.arange(len(slot_order), dtype=slot_order.dtype)
+    _unrepeat(
+        stub, stub_owner, blocks, block_group, slot_order, rank, group_slots, group_owners, np.uint64(seed)
+    )
+    owner = stub_owner[stub]
+    replaced = _substitute(owner, blocks, block_group, group_owners, np.uint64(seed))
+    return Matching(stub, owner, replaced)
+
+
+@njit(cache=True)
+def _random(seed: int, counter: int, below: int) -> int:
+    """A number in [0, below) from (seed, counter): splitmix64 (Steele, Lea and Flood 2014)."""
+    z = seed + np.uint64(counter + 1) * _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    z = z ^ (z >> np.uint64(31))
+    return np.int64((z >> np.uint64(1)) % np.uint64(below))
+
+
+@njit(cache=True)
+def _unrepeat(
+    stub: Integers,
+    stub_owner: Integers,
+    blocks: Integers,
+    block_group: Integers,
+    order: Integers,
+    rank: Integers,
+    group_slots: Integers,
+    group_owners: Integers,
+    seed: int,
+) -> None:
+    """Swap repeated owners out of their blocks, in place, wherever a swap is found.
+
+    Whether a block holds an owner is asked of a bit table (blocks x owners of the group) where the group is dense enough
+    for one, and of the block itself, slot by slot, where it is not.
+    """
+    seen = np.full(group_owners[-1], -1, dtype=np.int64)
+    bits = np.zeros(0, dtype=np.uint64)
+    repeats = [np.int64(0) for _ in range(0)]
+    counter = 0
+    first_block = 0
+    while first_block < len(block_group):
+        group = block_group[first_block]
+        last_block = first_block
+        while last_block < len(block_group) and block_group[last_block] == group:
+            last_block += 1
+        low, first_owner = group_slots[group], group_owners[group]
+        size, width = group_slots[group + 1] - low, group_owners[group + 1] - first_owner
+        cells = width * (last_block - first_block)
+        dense = cells <= DENSE * size
+        if dense:
+            words = (cells + 63) >> 6
+            if words > len(bits):
+                bits = np.zeros(words, dtype=np.uint64)
+            bits[:words] = 0
+            for block in range(first_block, last_block):
+                for slot in range(blocks[block], blocks[block + 1]):
+                    cell = (block - first_block) * width + stub_owner[stub[slot]] - first_owner
+                    bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+        for block in range(first_block, last_block):
+            repeats.clear()
+            for slot in range(blocks[block], blocks[block + 1]):
+                owner = stub_owner[stub[slot]]
+                if seen[owner] == block:
+                    repeats.append(slot)
+                else:
+                    seen[owner] = block
+            for slot in repeats:
+                owner = stub_owner[stub[slot]]
+                start = np.int64(rank[slot]) - low
+                for attempt in range(TRIES + min(size, SEARCHED)):
+                    if attempt < TRIES:
+                        window = min(np.int64(8) << min(attempt // 3, 40), size)
+                        step = _random(seed, counter, 2 * window + 1) - window
+                        counter += 1
+                    else:
+                        step = attempt - TRIES + 1
+                    partner = order[low + (start + step) % size]
+                    other = stub_owner[stub[partner]]
+                    if seen[other] == block:
+                        continue
+                    theirs = np.searchsorted(blocks, partner, side="right") - 1
+                    clash = False
+                    if dense:
+                        cell = (theirs - first_block) * width + owner - first_owner
+                        clash = (bits[cell >> 6] >> np.uint64(cell & 63)) & np.uint64(1) == 1
+                    else:
+                        for q in range(blocks[theirs], blocks[theirs + 1]):
+                            if stub_owner[stub[q]] == owner:
+                                clash = True
+                                break
+                    if clash:
+                        continue
+                    if dense:
+                        bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+                        cell = (theirs - first_block) * width + other - first_owner
+                        bits[cell >> 6] &= ~(np.uint64(1) << np.uint64(cell & 63))
+                        cell = (block - first_block) * width + other - first_owner
+                        bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+                    stub[slot], stub[partner] = stub[partner], stub[slot]
+                    seen[other] = block
+                    break
+        first_block = last_block
+
+
+@njit(cache=True)
+def _substitute(
+    owner: Integers, blocks: Integers, block_group: Integers, group_owners: Integers, seed: int
+) -> Integers:
+    """Give each slot that still repeats an owner to one that its block does not hold, in place; returns those slots."""
+    seen = np.full(group_owners[-1], -1, dtype=np.int64)
+    replaced = [np.int64(0) for _ in range(0)]
+    for block in range(len(block_group)):
+        begin = len(replaced)
+        for slot in range(blocks[block], blocks[block + 1]):
+            if seen[owner[slot]] == block:
+                replaced.append(slot)
+            else:
+                seen[owner[slot]] = block
+        first, last = group_owners[block_group[block]], group_owners[block_group[block] + 1]
+        for i in range(begin, len(replaced)):
+            start = _random(seed, i, last - first)
+            for step in range(last - first):
+                candidate = first + (start + step) % (last - first)
+                if seen[candidate] != block:
+                    owner[replaced[i]] = candidate
+                    seen[candidate] = block
+                    break
+    return np.array(replaced, dtype=np.int64)

@@ -1,0 +1,61 @@
+"""Draw a federation from a model: the way from a size to every user.
+
+Presence first, users second: :func:`gen.rooms.draw_rooms` and :func:`gen.servers.draw_servers` draw the margins (layer 1),
+:func:`gen.presences.place` puts servers into rooms (layer 2), :func:`gen.users.seat` draws users into presences (layer 3).
+Each layer is exact in what the layer above fixed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fedgen.progress import silent
+from gen.plan import Plan, make_plan
+from gen.presences import place
+from gen.rooms import draw_rooms
+from gen.servers import draw_servers
+from gen.users import seat
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation
+    from fedgen.progress import Progress
+    from fitting.model import Model
+
+
+def sample(
+    model: Model,
+    *,
+    servers: int | None = None,
+    users: int | None = None,
+    rooms: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Federation:
+    """Draw a federation.
+
+    Args:
+        model: the fitted model.
+        servers, users, rooms: exact sizes, >= 1; what is not given keeps its measured ratio to the first that is. None
+            given: the measured sizes.
+        seed: the same seed and sizes give the same federation.
+        progress: told about each layer.
+
+    Raises:
+        UsageError: a size or the seed is not a whole number in its range.
+        InfeasibleError: sizes that cannot be met together.
+    """
+    return draw(model, make_plan(model, servers=servers, users=users, rooms=rooms, seed=seed), progress)
+
+
+def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
+    """Draw the federation of a plan (:func:`gen.plan.make_plan`)."""
+    progress("drawing rooms", 0, 4)
+    rooms = draw_rooms(model, plan)
+    progress("drawing servers", 1, 4)
+    servers = draw_servers(model, plan, rooms)
+    progress("placing servers in rooms", 2, 4)
+    placement = place(model, plan, rooms, servers)
+    progress("seating users", 3, 4)
+    federation = seat(model, plan, placement)
+    progress("seating users", 4, 4)
+    return federation

@@ -1,0 +1,70 @@
+r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
+
+Drawn in the coordinates (n, m, e - max(n, m)) through the beta copula (:mod:`fitting.margins`), e capped at n m, so that
+max(n, m) <= e <= n m holds by construction and n = 1 means e = m; then conditioned on the users of the plan and on the
+places that the rooms offer (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fitting.model import spare
+from gen.apportion import reconcile
+from gen.exchange import exchange, pool_size, stretch
+from gen.streams import Stage, stream
+
+if TYPE_CHECKING:
+    from fedgen.federation import Integers
+    from fitting.model import Model
+    from gen.plan import Plan
+    from gen.rooms import Rooms
+
+
+@dataclass(frozen=True, eq=False)
+class Servers:
+    """n, m and e of the body's servers, each (S_body,)."""
+
+    users: Integers
+    rooms: Integers
+    memberships: Integers
+
+
+def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
+    """Draw the plan's body servers for the places that ``rooms`` offer."""
+    rng = stream(plan.seed, Stage.SERVERS)
+    count = plan.servers - len(plan.head_users)
+    users, places = plan.users - int(plan.head_users.sum()), int(rooms.body_servers.sum())
+    offering = int(np.count_nonzero(rooms.body_servers))
+    wanted = int(rooms.body_users.sum())
+
+    pool = _draw(model, count, (users / count, places / count, wanted / count), (users - count + 1, offering), rng)
+    columns = np.stack((pool.users, pool.rooms, pool.memberships), axis=1)
+    n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
+    n = reconcile(n, 1, users - count + 1, users, rng)
+    m = reconcile(m, 1, offering, places, rng)
+    low, high = np.maximum(n, m), n * m
+    e = np.clip(e, low, high)
+    e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
+    return Servers(n, m, e)
+
+
+def _draw(
+    model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int], rng: np.random.Generator
+) -> Servers:
+    """Independent servers; ``means`` of (n, m, e) are what the plan asks for."""
+    table = model.servers
+    upto = np.cumsum(table.number)
+    row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
+    mean_n, mean_m, mean_e = (float(np.average(c, weights=table.number)) for c in (table.users, table.rooms, table.memberships))
+    n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
+    m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
+    beyond = spare(table.users, table.rooms, table.memberships)
+    x = model.margins["e"].redraw(beyond[row] + 1, rng) - 1
+    n = np.minimum(stretch(n, 1, means[0], mean_n, count, rng), tops[0])
+    m = np.minimum(stretch(m, 1, means[1], mean_m, count, rng), tops[1])
+    x = stretch(x, 0, max(means[2] - max(means[:2]), 0.0), mean_e - max(mean_n, mean_m), count, rng)
+    return Servers(n, m, np.minimum(np.maximum(n, m) + x, n * m))

@@ -1,0 +1,140 @@
+r"""Layer 3: which users of a server fill its presences.
+
+The users of a server share its memberships: each is in one room at least, and the rest is apportioned to rooms-per-user
+drawn from measured users on servers of the same kind (each head server is a kind of its own; values in the tail are
+redrawn from the fitted law), none above m. Then users' stubs meet the presences' slots inside each server, by the measured
+mixing of (class of d) with room kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedgen.federation import Federation, index_dtype
+from fitting.classes import nearest_kind, pair_kind, size_class
+from gen.apportion import apportion
+from gen.matching import match
+from gen.mixing import Conditional, blend, draw_rows
+from gen.ragged import offsets_of
+from gen.streams import Stage, stream
+
+if TYPE_CHECKING:
+    from fedgen.federation import Integers
+    from fitting.model import Model
+    from gen.plan import Plan
+    from gen.presences import Placement
+
+
+def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
+    """Draw the users and give every presence as many distinct ones as it counts."""
+    n, slots = placement.server_users, offsets_of(placement.users)
+    group_slots = slots[placement.offsets]
+    users = offsets_of(n)
+    kind = _server_kinds(plan, placement)
+    degree = _degrees(model, plan, kind, users, group_slots, np.diff(placement.offsets))
+
+    rng = stream(plan.seed, Stage.MATCHING)
+    small = index_dtype(max(int(slots[-1]), plan.users))
+    stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
+    wish, stub_class = _wishes(model, plan, placement, kind, degree, stub_owner, rng)
+    slot_server = np.repeat(np.arange(plan.servers, dtype=np.int32), np.diff(group_slots))
+    matching = match(
+        blocks=slots,
+        block_group=placement.server,
+        slot_order=_sorted(slot_server, wish, rng).astype(small),
+        stub_order=_sorted(slot_server, stub_class, rng).astype(small),
+        stub_owner=stub_owner,
+        group_slots=group_slots,
+        group_owners=users,
+        seed=int(rng.integers(0, 2**63)),
+    )
+    return Federation.from_pairs(
+        np.repeat(np.arange(plan.servers, dtype=index_dtype(plan.servers)), n),
+        matching.owner,
+        np.repeat(placement.room, placement.users),
+        n_servers=plan.servers,
+        n_rooms=plan.rooms,
+    )
+
+
+def _server_kinds(plan: Plan, placement: Placement) -> Integers:
+    kind = pair_kind(placement.server_users, np.diff(placement.offsets))
+    n_heads = len(plan.head_users)
+    kind[:n_heads] = -1 - np.arange(n_heads)
+    return kind
+
+
+def _known(kind: Integers, keys: Integers) -> Integers:
+    """The position in ``keys`` of each kind: itself for a head server, the nearest measured one for a body server."""
+    position = np.searchsorted(keys, kind)
+    body = kind >= 0
+    first = int(np.searchsorted(keys, 0))
+    position[body] = first + nearest_kind(kind[body], keys[first:]) if first < len(keys) else 0
+    return position
+
+
+def _degrees(
+    model: Model, plan: Plan, kind: Integers, users: Integers, group_slots: Integers, m: Integers
+) -> Integers:
+    """d of every user, (U,): sums to its server's memberships, 1 <= d <= m."""
+    rng = stream(plan.seed, Stage.DEGREES)
+    table = model.degrees
+    by_kind = Conditional(table.kind, table.rooms, table.number)
+    n = np.diff(users)
+    alike = by_kind.draw(np.repeat(_known(kind, by_kind.keys), n), rng)
+    law = model.laws["d"].tail_law
+    if law is not None:
+        tail = alike >= law.xmin
+        alike[tail] = model.margins["d"].redraw(alike[tail], rng)
+    return 1 + apportion(np.diff(group_slots) - n, users, alike - 1, np.repeat(m - 1, n), rng)
+
+
+def _wishes(
+    model: Model,
+    plan: Plan,
+    placement: Placement,
+    kind: Integers,
+    degree: Integers,
+    stub_owner: Integers,
+    rng: np.random.Generator,
+) -> tuple[Integers, Integers]:
+    """The class of d that each slot wishes for, and that each stub has."""
+    table = model.memberships
+    kinds, first = np.unique(table.kind, return_index=True)
+    group = _known(kind, kinds)
+    k = np.bincount(placement.room, minlength=plan.rooms)
+    u = np.bincount(placement.room, weights=placement.users, minlength=plan.rooms).astype(np.int64)
+    room_kinds, room_column = np.unique(np.concatenate((table.room_kind, pair_kind(k, u - k + 1))), return_inverse=True)
+    n_columns = len(room_kinds)
+    measured_column, room_column = room_column[: len(table.number)], room_column[len(table.number) :]
+
+    classes = size_class(degree)
+    stub_class = classes[stub_owner].astype(np.int8)
+    n_classes = int(max(classes.max(), table.degree_class.max())) + 1
+    user_group = group[np.repeat(np.arange(plan.servers), placement.server_users)]
+    stubs = np.bincount(user_group * n_classes + classes, weights=degree, minlength=len(kinds) * n_classes)
+    column = group[placement.server] * n_columns + room_column[placement.room]
+    slots = np.bincount(column, weights=placement.users, minlength=len(kinds) * n_columns)
+
+    blended = np.zeros((n_classes, len(kinds) * n_columns))
+    ends = np.append(first[1:], len(table.kind))
+    for g in range(len(kinds)):
+        at = slice(first[g], ends[g])
+        measured = np.zeros((n_classes, n_columns))
+        np.add.at(measured, (table.degree_class[at], measured_column[at]), table.number[at])
+        mine = slice(g * n_columns, (g + 1) * n_columns)
+        blended[:, mine] = blend(measured, stubs[g * n_classes : (g + 1) * n_classes], slots[mine])
+    wish = draw_rows(blended, np.repeat(column, placement.users), rng).astype(np.int8)
+    return wish, stub_class
+
+
+def _sorted(server: Integers, kind: Integers, rng: np.random.Generator) -> Integers:
+    """The order by server, then kind, random among equals: one sort of packed 64-bit keys."""
+    key = server.astype(np.uint64)
+    key <<= np.uint64(6)
+    key |= kind.astype(np.uint64)
+    key <<= np.uint64(26)
+    key |= rng.integers(0, 1 << 26, size=len(key), dtype=np.uint64)
+    return np.argsort(key)

@@ -1,0 +1,27 @@
+"""What all tests share: the data folder, and how hypothesis runs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+DATA = Path(os.environ.get("FEDGEN_DATA") or Path(__file__).parents[1] / "../shared/data")
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def data_file() -> Callable[[str], Path]:
+    """The path of a file in the data folder; the test is skipped where it is missing."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"no {name} in the data folder; set FEDGEN_DATA to where it is")
+        return path
+
+    return find

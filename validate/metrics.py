@@ -1,0 +1,186 @@
+"""What a row of the scorecard measures, and the groups of rows that are computed together.
+
+A *unit metric* compares two populations of units (servers, rooms, users), each unit a tuple of integers; its null
+resamples units. A *cluster metric* compares two federations by one statistic of each; its null splits the rooms. Rows
+of one group share every draw of their null, which the family-wise verdict needs. A new row is one more metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, isnan, nan
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from validate.distances import wasserstein
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation, Floats, Integers
+
+Statistic = TypeVar("Statistic")
+Distance = Callable[["Integers", "Integers"], float]
+"""Takes how often each distinct unit occurs on either side, (T,) and (T,), to a distance; NaN where there is none."""
+Measure = Callable[["Floats | Integers", "Floats", "Floats"], float]
+"""``distance(x, p, q)`` of two distributions on one ordered support."""
+Bind = Callable[["Units"], Distance]
+"""Prepares a distance for the distinct units at hand, once for all resamples of them."""
+
+CLASS_MEMBERS = 20
+"""A size class is compared where it has so many members on both sides."""
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The distinct units of two sides and how often each occurs.
+
+    Attributes:
+        values: (T, C) the distinct tuples, in lexicographic order.
+        generated: (T,) how often each occurs on the generated side.
+        measured: (T,) how often on the measured side.
+    """
+
+    values: Integers
+    generated: Integers
+    measured: Integers
+
+    @classmethod
+    def of(cls, generated: Integers, measured: Integers) -> Units:
+        """From two tables of units, (N1, C) and (N2, C)."""
+        table = np.concatenate((generated, measured))
+        order = np.lexsort(table.T[::-1])
+        ordered = table[order]
+        first = np.ones(len(table), dtype=bool)
+        first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        kind, kinds = np.cumsum(first) - 1, int(first.sum())
+        ours = order < len(generated)
+        return cls(
+            values=ordered[first],
+            generated=np.bincount(kind[ours], minlength=kinds),
+            measured=np.bincount(kind[~ours], minlength=kinds),
+        )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a reader is told of a row.
+
+    Attributes:
+        name: as in docs/scorecard.md, e.g. ``A1``.
+        statistic: in words.
+        measure: the distance; its goal is 0.
+        top: the largest distance there can be.
+        undefined: why there may be no distance, told when there is none.
+    """
+
+    name: str
+    statistic: str
+    measure: str
+    top: float = inf
+    undefined: str = "a side is empty"
+
+
+@dataclass(frozen=True)
+class UnitMetric:
+    """A row over units; distances up to ``margin`` are of no consequence where many users are measured."""
+
+    description: Description
+    bind: Bind
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class ClusterMetric(Generic[Statistic]):
+    """A row over federations: ``distance(generated, measured)`` of a statistic; its ``value`` if it is one number."""
+
+    description: Description
+    distance: Callable[[Statistic, Statistic], float]
+    value: Callable[[Statistic], float] | None = None
+
+
+@dataclass(frozen=True)
+class UnitGroup:
+    """Rows over one kind of unit; ``table`` gives the (N, C) units of a federation."""
+
+    unit: str
+    table: Callable[[Federation], Integers]
+    metrics: tuple[UnitMetric, ...]
+
+
+@dataclass(frozen=True)
+class ClusterGroup(Generic[Statistic]):
+    """Rows over one statistic of a federation.
+
+    ``resampled(measured, size, rng)`` draws the statistic anew from ``size`` of the measured units where that makes
+    sense: the iid floor shown beside that of room clusters.
+    """
+
+    statistic: Callable[[Federation], Statistic]
+    metrics: tuple[ClusterMetric[Statistic], ...]
+    resampled: Callable[[Statistic, int, np.random.Generator], Statistic] | None = None
+
+
+def column(index: int) -> Callable[[Integers], Integers]:
+    """One number of each unit."""
+    return lambda values: values[:, index]
+
+
+def no_class(members: str) -> str:
+    """Why a mean over size classes may not exist."""
+    return f"no size class has {CLASS_MEMBERS} {members} on both sides"
+
+
+def bind_value(value: Callable[[Integers], Floats | Integers], distance: Measure) -> Bind:
+    """A distance ``distance(x, p, q)`` of one value per unit; units with value NaN take no part."""
+    return lambda units: _ordered(value(units.values), distance)
+
+
+def bind_bins(bins: Callable[[Integers], Integers], distance: Callable[[Floats, Floats], float]) -> Bind:
+    """A distance of the histograms over ``bins``, a number per unit."""
+
+    def bind(units: Units) -> Distance:
+        code = np.unique(bins(units.values), return_inverse=True)[1]
+
+        def measured(ours: Integers, theirs: Integers) -> float:
+            p = np.bincount(code, weights=ours) / ours.sum()
+            q = np.bincount(code, weights=theirs) / theirs.sum()
+            return distance(p, q)
+
+        return measured
+
+    return bind
+
+
+def bind_classes(classes: Callable[[Integers], Integers], size: Callable[[Integers], Integers]) -> Bind:
+    """The mean W1log of a size over the classes that have ``CLASS_MEMBERS`` units on both sides.
+
+    A resample is held to the classes of the comparison; where it leaves one of them empty, it goes without.
+    """
+
+    def bind(units: Units) -> Distance:
+        label, x = classes(units.values), np.log10(1.0 + size(units.values))
+        members = [label == c for c in np.unique(label)]
+        fit = [m for m in members if min(units.generated[m].sum(), units.measured[m].sum()) >= CLASS_MEMBERS]
+        parts = [_ordered(np.where(m, x, nan), wasserstein) for m in fit]
+
+        def mean(ours: Integers, theirs: Integers) -> float:
+            found = [d for d in (part(ours, theirs) for part in parts) if not isnan(d)]
+            return sum(found) / len(found) if found else nan
+
+        return mean
+
+    return bind
+
+
+def _ordered(value: Floats | Integers, distance: Measure) -> Distance:
+    order = np.argsort(value, kind="stable")
+    order = order[~np.isnan(value[order])]
+    x = value[order]
+
+    def measured(ours: Integers, theirs: Integers) -> float:
+        p, q = ours[order], theirs[order]
+        a, b = p.sum(), q.sum()
+        return distance(x, p / a, q / b) if a and b else nan
+
+    return measured

@@ -1,0 +1,101 @@
+"""What resampling alone would do to a measured federation.
+
+Two nulls, derived in docs/scorecard.md. *iid*: two resamples of the measured units, with replacement, at the sizes of
+both sides. *Room clusters*: two random halves of the measured rooms, without replacement, their distance rescaled to
+the sizes of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedgen.statistics.subset import with_rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fedgen.federation import Federation, Floats, Integers
+    from validate.metrics import ClusterGroup, Distance
+
+Draw = Callable[[np.random.Generator], list[float]]
+"""One replicate of a null: the distances of its rows."""
+
+
+def stream(seed: int, stage: int, replicate: int) -> np.random.Generator:
+    """The random numbers of one replicate of one null, whichever order they are asked for in."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stage, replicate))))
+
+
+def halves(federation: Federation, rng: np.random.Generator) -> tuple[Federation, Federation]:
+    """Two random halves of the rooms (the second one larger where R is odd), as federations of their own."""
+    first = np.zeros(federation.n_rooms, dtype=bool)
+    first[rng.permutation(federation.n_rooms)[: federation.n_rooms // 2]] = True
+    return with_rooms(federation, first), with_rooms(federation, ~first)
+
+
+def half_scale(generated: int, measured: int) -> float:
+    """The factor from a distance of two halves of ``measured`` >= 2 rooms to one of R2 generated and R1 measured rooms.
+
+    A difference of means has variance 1/R1 + 1/R2 in units of a room's; between halves of R1 rooms 2/R1 + 2/R1 = 4/R1.
+    The factor is the root of their quotient, sqrt((1 + R1/R2) / 4), 1/sqrt(2) at equal size (a little off for odd R1).
+    """
+    small = measured // 2
+    return sqrt((1 / measured + 1 / generated) / (1 / small + 1 / (measured - small)))
+
+
+def draw_null(draw: Draw, *, seed: int, stage: int, replicates: int, progress: Callable[[int], None]) -> Floats:
+    """All replicates of a null.
+
+    Args:
+        draw: the distances of all its rows in one replicate.
+        seed: of the whole scorecard.
+        stage: of this null; no two share one.
+        replicates: B.
+        progress: told how many are done.
+
+    Returns:
+        (B, rows), NaN where a replicate has no distance for a row.
+    """
+    null = []
+    for replicate in range(replicates):
+        null.append(draw(stream(seed, stage, replicate)))
+        progress(replicate + 1)
+    return np.array(null, dtype=np.float64)
+
+
+def unit_draw(distances: Sequence[Distance], counts: Integers, sizes: tuple[int, int]) -> Draw:
+    """Two resamples with replacement of units that were measured ``counts`` times, (T,), of ``sizes`` units each."""
+    share = counts / counts.sum()
+
+    def draw(rng: np.random.Generator) -> list[float]:
+        pair = [rng.multinomial(size, share) for size in sizes]
+        return [distance(*pair) for distance in distances]
+
+    return draw
+
+
+def cluster_draw(groups: Sequence[ClusterGroup[Any]], measured: Federation, generated_rooms: int) -> Draw:
+    """Two halves of the measured rooms, rescaled; the rows of all groups in their order."""
+    scale = half_scale(generated_rooms, measured.n_rooms)
+
+    def draw(rng: np.random.Generator) -> list[float]:
+        pair = halves(measured, rng)
+        sides = [(group, *map(group.statistic, pair)) for group in groups]
+        return [scale * metric.distance(a, b) for group, a, b in sides for metric in group.metrics]
+
+    return draw
+
+
+def statistic_draw(group: ClusterGroup[Any], measured: Any, sizes: tuple[int, int]) -> Draw:
+    """Two resamples of a group's statistic, for its iid floor."""
+
+    def draw(rng: np.random.Generator) -> list[float]:
+        assert group.resampled is not None
+        ours, theirs = (group.resampled(measured, size, rng) for size in sizes)
+        return [metric.distance(ours, theirs) for metric in group.metrics]
+
+    return draw

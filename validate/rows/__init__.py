@@ -1,0 +1,1 @@
+"""The rows of the scorecard (docs/scorecard.md), one file per family."""

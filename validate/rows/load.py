@@ -1,0 +1,96 @@
+"""Rows D: the load (paper section 5.1, Fig. 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from typing import TYPE_CHECKING
+
+from fedgen.statistics.load import hub_share, load_curve, load_per_user
+from fedgen.traffic.equations import load
+from validate.distances import curve_distance, difference, log_ratio, log_wasserstein
+from validate.metrics import ClusterGroup, ClusterMetric, Description
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from fedgen.federation import Federation, Floats, Integers
+
+
+@dataclass(frozen=True, eq=False)
+class ServerLoad:
+    """Users, tx and rx of each server, (S,) each."""
+
+    users: Integers
+    tx: Floats
+    rx: Floats
+
+    @classmethod
+    def of(cls, federation: Federation) -> ServerLoad:
+        """At message rate 1 per user."""
+        loads = load(federation)
+        return cls(federation.users_per_server, loads.tx, loads.rx)
+
+    @cached_property
+    def per_user(self) -> float:
+        """T/U."""
+        return load_per_user(self.users, self.tx)
+
+    @cached_property
+    def hub(self) -> float:
+        """The hub's share of all tx."""
+        return hub_share(self.users, self.tx, self.rx)
+
+    @cached_property
+    def curve(self) -> Floats:
+        """Fig. 4a."""
+        return load_curve(self.users, self.tx, self.rx)
+
+
+def _resampled(measured: ServerLoad, size: int, rng: np.random.Generator) -> ServerLoad:
+    drawn = rng.integers(0, len(measured.users), size)
+    return ServerLoad(measured.users[drawn], measured.tx[drawn], measured.rx[drawn])
+
+
+def _where_sent(distance: Callable[[ServerLoad, ServerLoad], float]) -> Callable[[ServerLoad, ServerLoad], float]:
+    """A federation of rooms with one server each sends nothing (T = 0): like any other such, unlike all that send."""
+
+    def guarded(generated: ServerLoad, measured: ServerLoad) -> float:
+        if generated.per_user > 0 and measured.per_user > 0:
+            return distance(generated, measured)
+        return 0.0 if generated.per_user == measured.per_user else inf
+
+    return guarded
+
+
+LOAD = ClusterGroup(
+    statistic=ServerLoad.of,
+    resampled=_resampled,
+    metrics=(
+        ClusterMetric(
+            Description("D1t", "tx per server over mean load per user", "W1log"),
+            _where_sent(lambda a, b: log_wasserstein(a.tx / a.per_user, b.tx / b.per_user)),
+        ),
+        ClusterMetric(
+            Description("D1r", "rx per server over mean load per user", "W1log"),
+            _where_sent(lambda a, b: log_wasserstein(a.rx / a.per_user, b.rx / b.per_user)),
+        ),
+        ClusterMetric(
+            Description("D1h", "share of all tx that the hub sends", "difference", top=1.0),
+            _where_sent(lambda a, b: difference(a.hub, b.hub)),
+            value=lambda side: side.hub,
+        ),
+        ClusterMetric(
+            Description("D2", "cumulative load, servers by users", "sup", top=1.0),
+            _where_sent(lambda a, b: curve_distance(a.curve, b.curve)),
+        ),
+        ClusterMetric(
+            Description("D3", "load per user", "log10 ratio"),
+            lambda a, b: log_ratio(a.per_user, b.per_user),
+            value=lambda side: side.per_user,
+        ),
+    ),
+)

@@ -1,0 +1,53 @@
+"""Rows E5: whether busy users meet in large rooms, and large servers in wide ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fedgen.statistics.mixing import server_room_correlation, user_room_correlation
+from validate.distances import difference
+from validate.metrics import ClusterGroup, ClusterMetric, Description
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation
+
+_CONSTANT = "no rank correlation: all sizes on a side are equal"
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Both rank correlations of a federation; NaN where undefined."""
+
+    users: float
+    servers: float
+
+    @classmethod
+    def of(cls, federation: Federation) -> Mixing:
+        """Over memberships, over presences."""
+        return cls(user_room_correlation(federation), server_room_correlation(federation))
+
+
+MIXING = ClusterGroup(
+    statistic=Mixing.of,
+    metrics=(
+        ClusterMetric(
+            Description(
+                "E5u", "correlation: rooms of a user ~ users of a room", "difference", top=2.0, undefined=_CONSTANT
+            ),
+            lambda a, b: difference(a.users, b.users),
+            value=lambda side: side.users,
+        ),
+        ClusterMetric(
+            Description(
+                "E5s",
+                "correlation: users of a server ~ servers of a room",
+                "difference",
+                top=2.0,
+                undefined=_CONSTANT,
+            ),
+            lambda a, b: difference(a.servers, b.servers),
+            value=lambda side: side.servers,
+        ),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Rows A: the servers and their spike pattern (paper, Fig. 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedgen.statistics.structure import size_class, spike_bin
+from validate.distances import kolmogorov_smirnov, total_variation
+from validate.metrics import Description, UnitGroup, UnitMetric, bind_bins, bind_classes, bind_value, column, no_class
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation, Integers
+
+
+def table(federation: Federation) -> Integers:
+    """(S, 2): users and rooms of each server."""
+    return np.column_stack((federation.users_per_server, federation.rooms_per_server))
+
+
+SERVERS = UnitGroup(
+    unit="servers",
+    table=table,
+    metrics=(
+        UnitMetric(
+            Description("A1", "users per server", "KS", top=1.0),
+            bind_value(column(0), kolmogorov_smirnov),
+        ),
+        UnitMetric(
+            Description("A2", "rooms per server", "KS", top=1.0),
+            bind_value(column(1), kolmogorov_smirnov),
+        ),
+        UnitMetric(
+            Description("A3", "spike pattern of servers: users x rooms, half decades", "TV", top=1.0),
+            bind_bins(lambda units: spike_bin(units[:, 0], units[:, 1]), total_variation),
+        ),
+        UnitMetric(
+            Description("A3c", "rooms of a server given its users", "mean W1log", undefined=no_class("servers")),
+            bind_classes(lambda units: size_class(units[:, 0]), column(1)),
+        ),
+    ),
+)

@@ -1,0 +1,165 @@
+"""The comparison of two federations, row by row, before any verdict: distances and their nulls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, isnan, nan, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from validate.metrics import Units
+from validate.nulls import cluster_draw, draw_null, statistic_draw, unit_draw
+from validate.rows.load import LOAD
+from validate.rows.mixing import MIXING
+from validate.rows.rooms import ROOMS
+from validate.rows.servers import SERVERS
+from validate.rows.users import USERS
+from validate.verdict import RESOLUTION, Floor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fedgen.federation import Federation, Floats
+    from fedgen.progress import Progress
+    from validate.metrics import ClusterGroup, Description, UnitGroup
+
+MANY_USERS = 100_000
+"""Above so many measured users, noise is smaller than what matters: margins hold up the floors of rows over users."""
+
+# Each null has its own stage, which addresses its randomness: never renumber.
+_UNIT_GROUPS = ((1, SERVERS), (2, ROOMS), (3, USERS))
+_CLUSTERS, _IID_LOAD = 4, 5
+_CLUSTER_GROUPS: tuple[ClusterGroup[Any], ...] = (LOAD, MIXING)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A row before its verdict.
+
+    Attributes:
+        description: of the row.
+        against: the name of the null.
+        distance: of the generated from the measured federation; NaN where there is none.
+        null: (B,) distances by resampling alone; NaN where a replicate has none.
+        nearest: distances at or below are closer than an independent federation would come.
+        margin: distances up to it are of no consequence.
+        obstacle: why there is no null; empty where there is one.
+        generated: the statistic itself where it is one number, else NaN.
+        measured: likewise.
+        iid_floor: the floor by resampled servers where it is shown as well, else NaN.
+    """
+
+    description: Description
+    against: str
+    distance: float
+    null: Floats
+    nearest: float = 0.0
+    margin: float = 0.0
+    obstacle: str = ""
+    generated: float = nan
+    measured: float = nan
+    iid_floor: float = nan
+
+    @property
+    def floor(self) -> Floor:
+        """What the null says; only of trials that can be judged."""
+        return Floor.of(self.null[~np.isnan(self.null)], self.margin)
+
+    @property
+    def unjudgeable(self) -> str:
+        """Why the row is not applicable; empty where it is."""
+        if self.obstacle:
+            return self.obstacle
+        if isnan(self.distance):
+            return self.description.undefined
+        if 2 * int(np.isnan(self.null).sum()) > len(self.null):
+            return "too small: most draws of its null have no such distance"
+        if not isfinite(self.floor.floor):
+            return "too small: draws of its null are infinitely far apart"
+        return ""
+
+
+def trials(generated: Federation, measured: Federation, seed: int, replicates: int, progress: Progress) -> list[Trial]:
+    """All rows, in the order of their names."""
+    found: list[Trial] = []
+    for stage, group in _UNIT_GROUPS:
+        found += _unit_trials(group, generated, measured, stage, seed, replicates, progress)
+    found += _cluster_trials(generated, measured, seed, replicates, progress)
+    return sorted(found, key=lambda trial: trial.description.name)
+
+
+def _unit_trials(
+    group: UnitGroup,
+    generated: Federation,
+    measured: Federation,
+    stage: int,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+) -> Iterator[Trial]:
+    units = Units.of(group.table(generated), group.table(measured))
+    sizes = int(units.generated.sum()), int(units.measured.sum())
+    distances = [metric.bind(units) for metric in group.metrics]
+    null = draw_null(
+        unit_draw(distances, units.measured, sizes),
+        seed=seed,
+        stage=stage,
+        replicates=replicates,
+        progress=lambda done: progress(f"resampling {group.unit}", done, replicates),
+    )
+    # A resample of the measurement itself varies with the generated size alone; half of that is closer than chance.
+    nearer = sqrt(sizes[1] / sum(sizes)) / 2
+    for metric, distance, column in zip(group.metrics, distances, _rounded(null).T, strict=True):
+        defined = column[~np.isnan(column)]
+        yield Trial(
+            metric.description,
+            f"iid over {group.unit}",
+            float(_rounded(distance(units.generated, units.measured))),
+            column,
+            nearest=nearer * Floor.of(defined).low if len(defined) else 0.0,
+            margin=metric.margin if measured.n_users > MANY_USERS else 0.0,
+        )
+
+
+def _cluster_trials(
+    generated: Federation, measured: Federation, seed: int, replicates: int, progress: Progress
+) -> Iterator[Trial]:
+    splits = measured.n_rooms >= 2
+    null = np.full((replicates, sum(len(group.metrics) for group in _CLUSTER_GROUPS)), nan)
+    if splits:
+        null = draw_null(
+            cluster_draw(_CLUSTER_GROUPS, measured, generated.n_rooms),
+            seed=seed,
+            stage=_CLUSTERS,
+            replicates=replicates,
+            progress=lambda done: progress("splitting rooms", done, replicates),
+        )
+    columns = iter(_rounded(null).T)
+    for group in _CLUSTER_GROUPS:
+        ours, theirs = group.statistic(generated), group.statistic(measured)
+        iid_floors = [nan] * len(group.metrics)
+        if group.resampled is not None:
+            iid = draw_null(
+                statistic_draw(group, theirs, (generated.n_servers, measured.n_servers)),
+                seed=seed,
+                stage=_IID_LOAD,
+                replicates=replicates,
+                progress=lambda done: progress("resampling load", done, replicates),
+            )
+            iid_floors = [Floor.of(column).floor for column in _rounded(iid).T]
+        for metric, iid_floor in zip(group.metrics, iid_floors, strict=True):
+            yield Trial(
+                metric.description,
+                "room clusters",
+                float(_rounded(metric.distance(ours, theirs))),
+                next(columns),
+                obstacle="" if splits else "the measured federation has a single room, which has no halves",
+                generated=metric.value(ours) if metric.value else nan,
+                measured=metric.value(theirs) if metric.value else nan,
+                iid_floor=iid_floor,
+            )
+
+
+def _rounded(distance: Floats | float) -> Floats:
+    return np.where(np.asarray(distance) < RESOLUTION, 0.0, distance)
