@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
-    Integers = NDArray[np.integer[Any]]
-    Floats = NDArray[np.float64]
+    # The names tell the reader which; numpy's own types cannot follow integer arithmetic.
+    Integers = NDArray[Any]
+    Floats = NDArray[Any]
 
 
 def index_dtype(count: int) -> type[np.int32] | type[np.int64]:

@@ -19,9 +19,14 @@ MOST = 20
 TIMES_MEAN = 10
 
 
+def smallest_share(n_servers: int) -> float:
+    """The share of all memberships that makes a head server in a federation of ``n_servers``."""
+    return max(SMALLEST_SHARE, TIMES_MEAN / n_servers)
+
+
 def find_heads(federation: Federation) -> Integers:
     """The head servers, most memberships first; at most :data:`MOST`, perhaps none."""
     memberships = federation.memberships_per_server
-    least = max(SMALLEST_SHARE, TIMES_MEAN / federation.n_servers) * federation.n_memberships
+    least = smallest_share(federation.n_servers) * federation.n_memberships
     order = np.argsort(-memberships, kind="stable")[:MOST]
     return order[memberships[order] >= least]

@@ -169,9 +169,9 @@ class Model:
         Raises:
             OutputError: the file exists and ``force`` is not set, or cannot be written.
         """
-        from fedgen.io import write_whole
+        from fedgen.io.output import write_file
 
-        write_whole(Path(path), _dump(self.to_dict()), force=force)
+        write_file(Path(path), [_dump(self.to_dict())], force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> Model:

@@ -2,10 +2,12 @@ r"""Independent draws conditioned on their totals.
 
 Heavy-tailed tuples drawn independently miss the totals that the layers must agree on: in Matrix 2018 one room of 798 holds
 an eighth of all memberships. Scaling everything to the total would shift every margin; instead a pool of draws longer than
-needed is made, the first N are taken, and the others are offered one by one for a place chosen at random; an offer is
-taken if it brings the vector of totals nearer to its goal, distances measured in the standard deviations that a sum of N
-draws has. Once every total is within a twentieth of one, nothing more is taken. What is left is settled by
-:func:`gen.apportion.reconcile`.
+needed is made, the first N are taken, and the others are offered one by one for a place chosen at random. Distance to the
+goal is measured in the standard deviations of a sum of N draws; an offer is taken if it brings the vector of totals nearer
+by enough. *Enough* begins at a quarter of the distance left and falls to :math:`1 / 2\sqrt{N}`, half the standard deviation
+of one draw: so few large tuples are exchanged rather than many small ones, which would tilt the bulk of every margin. At
+most :math:`2 \sqrt{N}` times the first distance are exchanged, and once every total is within a tenth of a standard
+deviation, none. What is left is settled by :func:`gen.apportion.reconcile`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Floats, Integers
 
-NEAR = 0.05
+NEAR = 0.1
 
 
 def pool_size(count: int) -> int:
@@ -56,21 +58,17 @@ def _exchange(pool: Floats, places: Integers, goal: Floats) -> Integers:
     for i in range(count):
         for j in range(width):
             miss[j] += pool[i, j]
+    distance = np.sqrt(np.sum(miss * miss))
+    least = 0.5 / np.sqrt(count)
     for offer in range(len(places)):
-        near = True
-        for j in range(width):
-            near = near and abs(miss[j]) < NEAR
-        if near:
+        if np.abs(miss).max() < NEAR:
             break
         place = places[offer]
-        candidate, current = pool[count + offer], pool[chosen[place]]
-        change = 0.0
-        for j in range(width):
-            after = miss[j] + candidate[j] - current[j]
-            change += after * after - miss[j] * miss[j]
-        if change < 0:
-            for j in range(width):
-                miss[j] += candidate[j] - current[j]
+        after = miss + pool[count + offer] - pool[chosen[place]]
+        distance_after = np.sqrt(np.sum(after * after))
+        patience = 1.0 - offer / len(places)
+        if distance - distance_after > max(0.25 * distance * patience * patience, least):
+            miss, distance = after, distance_after
             chosen[place] = count + offer
     return chosen
 

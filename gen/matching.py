@@ -4,8 +4,8 @@ Slots lie in *blocks* that must hold distinct owners (the places of a room, dist
 distinct users) and blocks in *groups* within which stubs may move. Slots sorted by what they wish for and stubs sorted by
 what they are, random among equals, are zipped: every slot gets the stub nearest to its wish that the totals allow.
 
-An owner that comes twice into one block is swapped out: partners are looked for near by in the sorted order first, so that
-what moves is alike, then ever farther, then everywhere. Swaps keep every degree. Where none exists (the degrees themselves
+An owner that comes twice into one block is swapped out: partners are looked for near by in an order of likeness first, so
+that what moves is alike, then ever farther, then everywhere. Swaps keep every degree. Where none exists (the degrees themselves
 cannot be met without repetition) another owner of the group takes the slot: block sizes stay exact, two degrees change by
 one; :class:`Matching` says where.
 """
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from fedgen.federation import Integers
 
 TRIES = 128
-SEARCHED = 20_000
+SEARCHED = 2_000
+EFFORT = 64
 DENSE = 128
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -54,6 +55,7 @@ def match(
     group_slots: Integers,
     group_owners: Integers,
     seed: int,
+    stub_weight: Integers | None = None,
 ) -> Matching:
     """Zip slots and stubs and mend repetitions.
 
@@ -66,13 +68,16 @@ def match(
         group_slots: (G + 1,) the range of each group in both orders.
         group_owners: (G + 1,) the owners of group g are ``group_owners[g]:group_owners[g + 1]``.
         seed: of the swaps.
+        stub_weight: (N,) what a stub brings with it, >= 0; stubs of equal weight swap first. Default: all are equal.
     """
     stub = np.empty_like(stub_order)
     stub[slot_order] = stub_order
-    rank = np.empty_like(slot_order)
-    rank[slot_order] = np.arange(len(slot_order), dtype=slot_order.dtype)
+    weight = np.zeros(0, dtype=np.int64) if stub_weight is None else stub_weight
+    order = slot_order if stub_weight is None else slot_order[np.argsort(weight[stub_order], kind="stable")]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order), dtype=order.dtype)
     _unrepeat(
-        stub, stub_owner, blocks, block_group, slot_order, rank, group_slots, group_owners, np.uint64(seed)
+        stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, np.uint64(seed)
     )
     owner = stub_owner[stub]
     replaced = _substitute(owner, blocks, block_group, group_owners, np.uint64(seed))
@@ -93,6 +98,7 @@ def _random(seed: int, counter: int, below: int) -> int:
 def _unrepeat(
     stub: Integers,
     stub_owner: Integers,
+    weight: Integers,
     blocks: Integers,
     block_group: Integers,
     order: Integers,
@@ -109,6 +115,7 @@ def _unrepeat(
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
     bits = np.zeros(0, dtype=np.uint64)
     repeats = [np.int64(0) for _ in range(0)]
+    weighted = len(weight) > 0
     counter = 0
     first_block = 0
     while first_block < len(block_group):
@@ -129,6 +136,7 @@ def _unrepeat(
                 for slot in range(blocks[block], blocks[block + 1]):
                     cell = (block - first_block) * width + stub_owner[stub[slot]] - first_owner
                     bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+        budget = EFFORT * size
         for block in range(first_block, last_block):
             repeats.clear()
             for slot in range(blocks[block], blocks[block + 1]):
@@ -140,16 +148,23 @@ def _unrepeat(
             for slot in repeats:
                 owner = stub_owner[stub[slot]]
                 start = np.int64(rank[slot]) - low
-                for attempt in range(TRIES + min(size, SEARCHED)):
+                near = TRIES + min(size, SEARCHED)
+                for attempt in range(min(budget, near + (TRIES if weighted else 0))):
+                    budget -= 1
                     if attempt < TRIES:
                         window = min(np.int64(8) << min(attempt // 3, 40), size)
                         step = _random(seed, counter, 2 * window + 1) - window
                         counter += 1
-                    else:
+                    elif attempt < near:
                         step = attempt - TRIES + 1
+                    else:
+                        step = _random(seed, counter, size)
+                        counter += 1
                     partner = order[low + (start + step) % size]
                     other = stub_owner[stub[partner]]
                     if seen[other] == block:
+                        continue
+                    if weighted and attempt < near and weight[stub[partner]] != weight[stub[slot]]:
                         continue
                     theirs = np.searchsorted(blocks, partner, side="right") - 1
                     clash = False

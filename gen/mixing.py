@@ -4,7 +4,8 @@ Twice in the model stubs of known class meet slots of known class: servers' stub
 their server's presences. How often class meets class was measured, :math:`N_{ab}`. For new class totals the table of the
 same odds ratios is found by iterative proportional fitting (Deming and Stephan 1940), begun at :math:`N` plus one pseudo
 count spread as independence would, so that classes never seen together may meet. Each slot then wishes for a class of
-stub, drawn from its column; sorted by wish and class, slots and stubs are zipped (:mod:`gen.matching`).
+stub, drawn from its column; the few wishes above what there is of a class are passed on, and slots sorted by wish are
+zipped with stubs sorted by class (:mod:`gen.matching`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,23 @@ def draw_rows(table: Floats, column: Integers, rng: np.random.Generator) -> Inte
     flat = (upto + np.arange(n_columns)[:, None]).ravel()
     at = np.searchsorted(flat, column + rng.random(len(column)), side="right")
     return np.minimum(at - column * n_rows, n_rows - 1)
+
+
+def pass_on(wish: Integers, rank: Integers, available: Integers) -> Integers:
+    """Change as few wishes as it takes for each row to be wished for exactly as often as it is available.
+
+    Args:
+        wish: (N,) rows.
+        rank: (N,) distinct; of the slots that wish for the same row those of lowest rank are changed.
+        available: (A,) sums to N.
+    """
+    surplus = np.bincount(wish, minlength=len(available)) - available
+    order = np.lexsort((rank, wish))
+    within = np.arange(len(wish)) - np.searchsorted(wish[order], wish[order])
+    changed = order[within < surplus[wish[order]]]
+    settled = wish.copy()
+    settled[changed] = np.repeat(np.arange(len(available)), np.maximum(-surplus, 0))
+    return settled
 
 
 class Conditional:

@@ -18,7 +18,7 @@ from numba import njit
 from fitting.classes import nearest_kind, pair_kind, size_class
 from gen.apportion import apportion, reconcile
 from gen.matching import match
-from gen.mixing import Conditional, blend, draw_rows
+from gen.mixing import Conditional, blend, draw_rows, pass_on
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
 
@@ -94,7 +94,10 @@ def _place_body(
 
     rng = stream(plan.seed, Stage.PLACEMENT)
     wish, stub_class = _wishes(model, kind[stub_owner], room_kind[place_room], stub_count, place_count, rng)
-    slot_order = _sorted(wish, place_count, rng)
+    by_count = np.empty_like(wish)
+    by_count[_sorted(np.zeros_like(wish), place_count, rng)] = np.arange(len(wish))
+    wish = pass_on(wish, by_count, np.bincount(stub_class, minlength=int(wish.max()) + 1))
+    slot_order = np.lexsort((by_count, wish))
     stub_order = _sorted(stub_class, stub_count, rng)
     matching = match(
         blocks=places,
@@ -105,6 +108,7 @@ def _place_body(
         group_slots=np.array([0, len(stub_owner)]),
         group_owners=np.array([0, len(servers.users)]),
         seed=int(rng.integers(0, 2**63)),
+        stub_weight=stub_count,
     )
     users = np.minimum(stub_count[matching.stub], servers.users[matching.owner])
     return matching.owner, place_room, users
@@ -149,8 +153,7 @@ def _wishes(
 
 def _sorted(kind: Integers, count: Integers, rng: np.random.Generator) -> Integers:
     """The order by kind, then count, random among equals."""
-    shuffled = rng.permutation(len(kind))
-    return shuffled[np.lexsort((count[shuffled], kind[shuffled]))]
+    return np.lexsort((rng.random(len(kind)), count, kind))
 
 
 def _enough(users: Integers, offsets: Integers, n: Integers, rng: np.random.Generator) -> Integers:

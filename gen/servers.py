@@ -1,17 +1,20 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
 Drawn in the coordinates (n, m, e - max(n, m)) through the beta copula (:mod:`fitting.margins`), e capped at n m, so that
-max(n, m) <= e <= n m holds by construction and n = 1 means e = m; then conditioned on the users of the plan and on the
+max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer memberships than would
+make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of the federation. The draws are then conditioned on the users of the plan and on the
 places that the rooms offer (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fitting.heads import smallest_share
 from fitting.model import spare
 from gen.apportion import reconcile
 from gen.exchange import exchange, pool_size, stretch
@@ -41,7 +44,9 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     offering = int(np.count_nonzero(rooms.body_servers))
     wanted = int(rooms.body_users.sum())
 
-    pool = _draw(model, count, (users / count, places / count, wanted / count), (users - count + 1, offering), rng)
+    ceiling = _ceiling(model, wanted + int(rooms.head_users.sum()))
+    tops = (min(users - count + 1, ceiling), min(offering, ceiling))
+    pool = _draw(model, count, (users / count, places / count, wanted / count), tops, rng)
     columns = np.stack((pool.users, pool.rooms, pool.memberships), axis=1)
     n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
     n = reconcile(n, 1, users - count + 1, users, rng)
@@ -52,6 +57,13 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     return Servers(n, m, e)
 
 
+def _ceiling(model: Model, memberships: int) -> int:
+    """The most memberships that a server of the body has among ``memberships`` in all."""
+    measured = model.sizes.memberships
+    share = max(smallest_share(model.sizes.servers), int(model.servers.memberships.max()) / measured)
+    return max(1, math.ceil(share * memberships))
+
+
 def _draw(
     model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int], rng: np.random.Generator
 ) -> Servers:
@@ -59,7 +71,9 @@ def _draw(
     table = model.servers
     upto = np.cumsum(table.number)
     row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
-    mean_n, mean_m, mean_e = (float(np.average(c, weights=table.number)) for c in (table.users, table.rooms, table.memberships))
+    mean_n, mean_m, mean_e = (
+        float(np.average(column, weights=table.number)) for column in (table.users, table.rooms, table.memberships)
+    )
     n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
     m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
     beyond = spare(table.users, table.rooms, table.memberships)
