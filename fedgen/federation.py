@@ -207,7 +207,11 @@ class Federation:
         home, offsets, user = self.user_server, self.room_offsets, self.membership_user
         _forbid_at((home < 0) | (home >= self.n_servers), "user", "is on a server that does not exist")
         _forbid_at(home[1:] < home[:-1], "user", "breaks the order of users by server", shift=1)
-        _forbid(len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(user), "room", "offsets do not span the memberships")
+        _forbid(
+            len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(user),
+            "room",
+            "offsets do not span the memberships",
+        )
         _forbid_at(np.diff(offsets) < 1, "room", "has no user")
         _forbid_at((user < 0) | (user >= self.n_users), "membership", "belongs to a user that does not exist")
         follows = np.ones(max(len(user) - 1, 0), dtype=bool)
@@ -219,10 +223,14 @@ class Federation:
         k, u, p = self.servers_per_room, self.users_per_room, self.presences
         _forbid_at(n < 1, "server", "has no user")
         _forbid_at(k > np.minimum(u, self.n_servers), "room", "has more servers than users or than there are")
-        _forbid_at(m > np.minimum(self.n_rooms, e), "server", "is in more rooms than it has memberships or than there are")
+        _forbid_at(
+            m > np.minimum(self.n_rooms, e), "server", "is in more rooms than it has memberships or than there are"
+        )
         _forbid_at((e < np.maximum(n, m)) | (e > n * m), "server", "has memberships outside [max(n, m), n m]")
         _forbid_at(self.rooms_per_user > m[home], "user", "is in more rooms than its server")
-        _forbid_at(p.users > np.minimum(n[p.server], u[p.room]), "presence", "counts more users than its server or room has")
+        _forbid_at(
+            p.users > np.minimum(n[p.server], u[p.room]), "presence", "counts more users than its server or room has"
+        )
         _forbid(int(p.users.sum()) != len(user), "presence", "counts do not sum to the memberships")
 
     def same_as(self, other: Federation) -> bool:
@@ -276,7 +284,9 @@ class Federation:
             "servers": table(
                 server=column(np.arange(servers), servers - 1), users=column(n, users), rooms=column(m, rooms)
             ),
-            "rooms": table(room=column(np.arange(rooms), rooms - 1), users=column(u, users), servers=column(k, servers)),
+            "rooms": table(
+                room=column(np.arange(rooms), rooms - 1), users=column(u, users), servers=column(k, servers)
+            ),
             "users": table(
                 user=column(np.arange(users), users - 1),
                 server=column(self.user_server, servers - 1),

@@ -68,9 +68,7 @@ def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapp
         servers=ServerTable(*_count(n[body], m[body], e[body])),
         rooms=_room_table(federation, head_of, len(heads)),
         degrees=DegreeTable(*_count(user_kind, d)),
-        presences=PresenceTable(
-            *_count(server_kind[p.server][of_body], room_kind[p.room][of_body], p.users[of_body])
-        ),
+        presences=PresenceTable(*_count(server_kind[p.server][of_body], room_kind[p.room][of_body], p.users[of_body])),
         memberships=MembershipTable(
             *_count(user_kind[member], size_class(d)[member], room_kind[federation.membership_room])
         ),

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fitting.classes import EDGES
+
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
+
+_BENDS = 4
 
 
 def apportion(
@@ -72,10 +76,58 @@ def apportion(
     return result
 
 
+def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers) -> Floats:
+    r"""Bring the sums of heavy-tailed weights to totals by changing the largest alone.
+
+    Scaling every weight by total / sum would shift the bulk of their distribution to mend what a few large ones did. So
+    only what each weight has beyond a cutoff is scaled: of the cutoffs 0, 1, 2, 3, then half decades, the highest at which
+    a factor in [1/4, 4] meets the total; where there is none the weights stay as they are. What the caps then cut off is
+    made up for in the same way, a few times over.
+
+    Args:
+        totals: (G,).
+        offsets: (G + 1,) weights of group g are ``offsets[g]:offsets[g + 1]``.
+        weights: (N,) >= 0.
+        caps: (N,) >= 0.
+
+    Returns:
+        (N,) weights, at most ``caps``; to be shared out by :func:`apportion`.
+    """
+    bent = np.minimum(weights, caps).astype(np.float64)
+    positive = np.flatnonzero(bent)
+    owner = np.searchsorted(offsets, positive, side="right") - 1
+    for _ in range(_BENDS):
+        cutoff, factor = _bend_at(totals, owner, bent[positive])
+        if np.all(factor == 1.0):
+            break
+        edge = cutoff[owner]
+        scaled = np.minimum(bent[positive], edge) + np.maximum(bent[positive] - edge, 0.0) * factor[owner]
+        bent[positive] = np.minimum(scaled, caps[positive])
+    return bent
+
+
+def _bend_at(totals: Integers, group: Integers, weights: Floats) -> tuple[Floats, Floats]:
+    """The cutoff and the factor of each group."""
+    miss = totals - np.bincount(group, weights=weights, minlength=len(totals))
+    cutoff, factor = np.zeros(len(totals)), np.ones(len(totals))
+    missing = np.abs(miss) >= 0.5
+    for edge in (0, *EDGES.tolist()):
+        above = weights > edge
+        weights, group = weights[above], group[above]
+        if len(weights) == 0:
+            break
+        beyond = np.bincount(group, weights=weights - edge, minlength=len(totals))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = 1.0 + miss / beyond
+        enough = missing & (needed >= 0.25) & (needed <= 4.0)
+        cutoff[enough], factor[enough] = edge, needed[enough]
+    return cutoff, factor
+
+
 def reconcile(
     values: Integers, low: Integers | int, high: Integers | int, total: int, rng: np.random.Generator
 ) -> Integers:
-    """Bring integers to a total within bounds, each in proportion to what it has beyond its lower bound.
+    """Bring integers to a total within bounds, changing the largest first (:func:`bend`).
 
     Args:
         values: (N,) integers.
@@ -88,5 +140,5 @@ def reconcile(
     above = np.clip(values - floor, 0, span)
     if int(above.sum() + floor.sum()) == total:
         return floor + above
-    goal = np.array([total - int(floor.sum())])
-    return floor + apportion(goal, np.array([0, len(values)]), above, span, rng)
+    goal, everyone = np.array([total - int(floor.sum())]), np.array([0, len(values)])
+    return floor + apportion(goal, everyone, bend(goal, everyone, above, span), span, rng)

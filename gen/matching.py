@@ -76,11 +76,9 @@ def match(
     order = slot_order if stub_weight is None else slot_order[np.argsort(weight[stub_order], kind="stable")]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order), dtype=order.dtype)
-    _unrepeat(
-        stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, np.uint64(seed)
-    )
+    _unrepeat(stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, np.uint64(seed))
     owner = stub_owner[stub]
-    replaced = _substitute(owner, blocks, block_group, group_owners, np.uint64(seed))
+    replaced = _substitute(owner, blocks, block_group, group_slots, order, group_owners, np.uint64(seed))
     return Matching(stub, owner, replaced)
 
 
@@ -192,11 +190,21 @@ def _unrepeat(
 
 @njit(cache=True)
 def _substitute(
-    owner: Integers, blocks: Integers, block_group: Integers, group_owners: Integers, seed: int
+    owner: Integers,
+    blocks: Integers,
+    block_group: Integers,
+    group_slots: Integers,
+    order: Integers,
+    group_owners: Integers,
+    seed: int,
 ) -> Integers:
-    """Give each slot that still repeats an owner to one that its block does not hold, in place; returns those slots."""
+    """Give each slot that still repeats an owner to one that its block does not hold, in place; returns those slots.
+
+    The owner of a slot drawn at random, so that owners of many stubs, for whom one more is little, take most of them.
+    """
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
     replaced = [np.int64(0) for _ in range(0)]
+    counter = 0
     for block in range(len(block_group)):
         begin = len(replaced)
         for slot in range(blocks[block], blocks[block + 1]):
@@ -204,13 +212,19 @@ def _substitute(
                 replaced.append(slot)
             else:
                 seen[owner[slot]] = block
-        first, last = group_owners[block_group[block]], group_owners[block_group[block] + 1]
+        group = block_group[block]
+        low, size = group_slots[group], group_slots[group + 1] - group_slots[group]
+        first, width = group_owners[group], group_owners[group + 1] - group_owners[group]
         for i in range(begin, len(replaced)):
-            start = _random(seed, i, last - first)
-            for step in range(last - first):
-                candidate = first + (start + step) % (last - first)
+            candidate = first
+            for attempt in range(TRIES + width):
+                if attempt < TRIES:
+                    candidate = owner[order[low + _random(seed, counter, size)]]
+                    counter += 1
+                else:
+                    candidate = first + attempt - TRIES
                 if seen[candidate] != block:
-                    owner[replaced[i]] = candidate
-                    seen[candidate] = block
                     break
+            owner[replaced[i]] = candidate
+            seen[candidate] = block
     return np.array(replaced, dtype=np.int64)

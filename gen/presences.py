@@ -70,9 +70,7 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     return Placement(offsets, room, users, n)
 
 
-def _place_body(
-    model: Model, plan: Plan, rooms: Rooms, servers: Servers
-) -> tuple[Integers, Integers, Integers]:
+def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tuple[Integers, Integers, Integers]:
     """(server, room, users) of each body presence."""
     kind = pair_kind(servers.users, servers.rooms)
     room_kind = pair_kind(rooms.servers, _beyond(rooms) + 1)
@@ -185,9 +183,7 @@ def _settle(offsets: Integers, room: Integers, users: Integers, n: Integers, gap
             elif gap[room[taker]] <= 0 or users[taker] >= n[server]:
                 taker += 1
             else:
-                moved = min(
-                    min(-gap[room[giver]], users[giver] - 1), min(gap[room[taker]], n[server] - users[taker])
-                )
+                moved = min(min(-gap[room[giver]], users[giver] - 1), min(gap[room[taker]], n[server] - users[taker]))
                 users[giver] -= moved
                 users[taker] += moved
                 gap[room[giver]] += moved

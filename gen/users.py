@@ -14,7 +14,7 @@ import numpy as np
 
 from fedgen.federation import Federation, index_dtype
 from fitting.classes import nearest_kind, pair_kind, size_class
-from gen.apportion import apportion
+from gen.apportion import apportion, bend
 from gen.matching import match
 from gen.mixing import Conditional, blend, draw_rows
 from gen.ragged import offsets_of
@@ -75,9 +75,7 @@ def _known(kind: Integers, keys: Integers) -> Integers:
     return position
 
 
-def _degrees(
-    model: Model, plan: Plan, kind: Integers, users: Integers, group_slots: Integers, m: Integers
-) -> Integers:
+def _degrees(model: Model, plan: Plan, kind: Integers, users: Integers, group_slots: Integers, m: Integers) -> Integers:
     """d of every user, (U,): sums to its server's memberships, 1 <= d <= m."""
     rng = stream(plan.seed, Stage.DEGREES)
     table = model.degrees
@@ -87,8 +85,10 @@ def _degrees(
     law = model.laws["d"].tail_law
     if law is not None:
         tail = alike >= law.xmin
-        alike[tail] = model.margins["d"].redraw(alike[tail], rng)
-    return 1 + apportion(np.diff(group_slots) - n, users, alike - 1, np.repeat(m - 1, n), rng)
+        alike[tail] = model.margins["d"].redraw(alike[tail], rng, top=int(table.rooms.max()))
+    most = np.repeat(m - 1, n)
+    beyond = np.diff(group_slots) - n
+    return 1 + apportion(beyond, users, bend(beyond, users, alike - 1, most), most, rng)
 
 
 def _wishes(
