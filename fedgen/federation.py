@@ -4,10 +4,11 @@ A user is on exactly one server and a member of at least one room; a server is i
 federation is fixed by two relations, *user -> server* and *room -> users*; everything else, the presences (server-room
 pairs) first of all, is derived from them and never stored twice.
 
-Layout. Ids are dense integers from 0. Users are numbered server by server, so ``user_server`` never falls; memberships
-are grouped by room and rise by user within it, so ``membership_user`` is one compressed sparse row per room. Both orders
-together make the presences runs of equal servers: one linear pass, no sort. Columns are signed in memory (numpy mixes
-unsigned with signed integers into floats) and as narrow as the ids allow; files hold the narrowest unsigned type.
+Layout. Ids are dense integers from 0. Users are numbered server by server, so ``user_server`` never falls;
+memberships are grouped by room and rise by user within it, so ``membership_user`` is one compressed sparse row per
+room. Both orders together make the presences runs of equal servers: one linear pass, no sort. Columns are signed in
+memory (numpy mixes unsigned with signed integers into floats) and as narrow as the ids allow; files hold the
+narrowest unsigned type.
 
 Symbols are those of the paper and of the docs: n, m, e per server; k, u per room; d per user.
 """
@@ -69,7 +70,8 @@ class Federation:
         room_offsets: (R + 1,) the memberships of room r are ``room_offsets[r]:room_offsets[r + 1]``.
         membership_user: (M,) the user of each membership, rising strictly within a room.
 
-    Build one with :meth:`from_pairs`, :func:`fedgen.read` or :func:`fedgen.sample`; :meth:`check` proves its invariants.
+    Build one with :meth:`from_pairs`, :func:`fedgen.read` or :func:`fedgen.sample`; :meth:`check` proves its
+    invariants.
     """
 
     n_servers: int
@@ -245,8 +247,11 @@ class Federation:
     # Other people's structures.
 
     def to_networkx(self) -> nx.Graph[Any]:
-        """The tripartite graph: nodes ``("user", i)``, ``("server", i)``, ``("room", i)`` with attribute ``kind``; edges
-        user-server, user-room and server-room, the last with attribute ``users``."""
+        """The tripartite graph.
+
+        Nodes are ``("user", i)``, ``("server", i)``, ``("room", i)`` with attribute ``kind``; edges are user-server,
+        user-room and server-room, the last with attribute ``users``.
+        """
         import networkx
 
         graph: nx.Graph[Any] = networkx.Graph()

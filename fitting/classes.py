@@ -1,8 +1,9 @@
 """Size classes: half decades, and the kinds of servers and rooms that they make.
 
-The classes are the same for every federation: 1, 2, 3, then half decades (4-10, 11-31, 32-100, 101-316, ...), the finest
-ones that a body of mostly ones, twos and threes fills. A *server kind* is the pair of classes of (n, m); a *room kind* the
-pair of (k, u - k + 1). Head servers are kinds of their own, numbered -1, -2, ... in the order of the model's head list.
+The classes are the same for every federation: 1, 2, 3, then half decades (4-10, 11-31, 32-100, 101-316, ...), the
+finest ones that a body of mostly ones, twos and threes fills. A *server kind* is the pair of classes of (n, m); a
+*room kind* the pair of (k, u - k + 1). Head servers are kinds of their own, numbered -1, -2, ... in the order of the
+model's head list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a measured federation to its model.
 
-The order is that of the model's layers: the head servers are set apart; a law is fitted to every quantity of the others;
-then the tables that carry dependence are counted. Nothing here is random.
+The order is that of the model's layers: the head servers are set apart; a law is fitted to every quantity of the
+others; then the tables that carry dependence are counted. Nothing here is random.
 """
 
 from __future__ import annotations

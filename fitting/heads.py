@@ -1,8 +1,9 @@
 """The head servers: those too large to be drawn from a law.
 
-In Matrix 2018 two servers held 87 % of all users, 30-80 times beyond what the law of the others allows; what they do decides
-every total. So the servers with at least 1 % of all memberships, twenty at most, are listed one by one. In a federation of
-fewer than a thousand servers 1 % is nothing special; there a head must besides hold ten times the mean server's share.
+In Matrix 2018 two servers held 87 % of all users, 30-80 times beyond what the law of the others allows; what they do
+decides every total. So the servers with at least 1 % of all memberships, twenty at most, are listed one by one. In a
+federation of fewer than a thousand servers 1 % is nothing special; there a head must besides hold ten times the mean
+server's share.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 r"""Tail laws on the integers {xmin, xmin + 1, ...}: survival function and inverse.
 
-The power law is the zeta law, :math:`P(X \ge x) = \zeta(\alpha, x) / \zeta(\alpha, x_{min})` (Clauset, Shalizi and Newman
-2009, appendix D). The others are continuous laws rounded to integers, as `powerlaw` 2 does it: with S the continuous
-survival function, :math:`P(X \ge x) = S(x - 1/2) / S(x_{min} - 1/2)`:
+The power law is the zeta law, :math:`P(X \ge x) = \zeta(\alpha, x) / \zeta(\alpha, x_{min})` (Clauset, Shalizi and
+Newman 2009, appendix D). The others are continuous laws rounded to integers, as `powerlaw` 2 does it: with S the
+continuous survival function, :math:`P(X \ge x) = S(x - 1/2) / S(x_{min} - 1/2)`:
 
 - lognormal: :math:`S(y) = \Phi(-(\ln y - \mu) / \sigma)`
 - stretched exponential: :math:`S(y) = e^{-(\lambda y)^\beta}`
 - exponential: :math:`S(y) = e^{-\lambda y}`
 
-Inversion. A draw is the largest x with :math:`P(X \ge x) \ge q`, q uniform on (0, 1]. The rounded laws invert in closed
-form, in logarithms of S so that far tails keep their digits. The zeta law is looked up where it is tabulated, and beyond
-the table inverted through :math:`\zeta(\alpha, x) \approx (x - 1/2)^{1 - \alpha} / (\alpha - 1)`, whose relative error is
-below :math:`\alpha^2 / (24 x^2)` (Euler-Maclaurin), 1e-7 there.
+Inversion. A draw is the largest x with :math:`P(X \ge x) \ge q`, q uniform on (0, 1]. The rounded laws invert in
+closed form, in logarithms of S so that far tails keep their digits. The zeta law is looked up where it is tabulated,
+and beyond the table inverted through :math:`\zeta(\alpha, x) \approx (x - 1/2)^{1 - \alpha} / (\alpha - 1)`, whose
+relative error is below :math:`\alpha^2 / (24 x^2)` (Euler-Maclaurin), 1e-7 there.
 """
 
 from __future__ import annotations

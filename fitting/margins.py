@@ -1,11 +1,11 @@
 r"""Margins: a measured distribution below xmin, its tail law above, and the ranks that tie several together.
 
-Dependence between the coordinates of a tuple (users, rooms and memberships of a server, say) is carried on ranks by the
-*empirical beta copula* (Segers, Sibuya and Tsukahara 2017): a measured tuple is chosen at random; the rank
-:math:`r \in \{1..N\}` of each of its coordinates, ties broken at random, becomes a level
-:math:`p \sim \mathrm{Beta}(r, N + 1 - r)`; and the level becomes a value through the quantile function of the coordinate's
-margin. Averaged over the tuples the levels are exactly uniform, so the margins are kept exactly, and no measured tuple
-comes back but by chance. Where a law covers the tail the value is drawn from the law, which may exceed every measured one.
+Dependence between the coordinates of a tuple (users, rooms and memberships of a server, say) is carried on ranks by
+the *empirical beta copula* (Segers, Sibuya and Tsukahara 2017): a measured tuple is chosen at random; the rank
+:math:`r \in \{1..N\}` of each of its coordinates, ties broken at random, becomes a level :math:`p \sim
+\mathrm{Beta}(r, N + 1 - r)`; and the level becomes a value through the quantile function of the coordinate's margin.
+Averaged over the tuples the levels are exactly uniform, so the margins are kept exactly, and no measured tuple comes
+back but by chance. Where a law covers the tail the value is drawn from the law, which may exceed every measured one.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class ServerTable:
 class RoomTable:
     """The rooms: distinct (k, u, users of each head server) and how many rooms have it.
 
-    The head servers' counts are sparse: ``head_users[i]`` users of head ``head[i]`` in the rooms of row ``row[i]``; rows
-    rise.
+    The head servers' counts are sparse: ``head_users[i]`` users of head ``head[i]`` in the rooms of row ``row[i]``;
+    rows rise.
     """
 
     servers: Integers

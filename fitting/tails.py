@@ -5,8 +5,8 @@ distinct value x as xmin the maximum-likelihood exponent of the tail {>= x} and 
 rule takes the x of the smallest D; it does not ask whether that D is small. So the rule here is:
 
 1. A tail is *accepted* if :math:`D \sqrt{n_{tail}} \le 1.094`, the asymptotic 5 % point of the KS statistic of an
-   exponential law whose mean is estimated (Lilliefors 1969; the logarithm of a continuous power law is one). For integers
-   the test is conservative.
+   exponential law whose mean is estimated (Lilliefors 1969; the logarithm of a continuous power law is one). For
+   integers the test is conservative.
 2. xmin is the one of smallest D if its tail is accepted, else the smallest x whose tail is accepted and holds at least
    ten values; if there is none, no law is used and the measured probabilities stand alone.
 3. Beyond xmin the power law is compared with the other families (Vuong's likelihood ratio, `powerlaw`'s own); it gives

@@ -1,9 +1,9 @@
 r"""Sharing out integer totals in proportion to weights, within caps.
 
-A group's total T over items of weight w and cap c has the ideal shares :math:`y_i = \min(c_i, f w_i)`, f such that they sum
-to T (water-filling). They are rounded by systematic sampling: with Y the running sum of the ideals and one random offset
-:math:`v \in (0, 1)`, item i gets :math:`\lfloor Y_i + v \rfloor - \lfloor Y_{i-1} + v \rfloor`, which is its ideal rounded
-up or down, equal to it in expectation, and sums to T exactly (Madow 1949).
+A group's total T over items of weight w and cap c has the ideal shares :math:`y_i = \min(c_i, f w_i)`, f such that
+they sum to T (water-filling). They are rounded by systematic sampling: with Y the running sum of the ideals and one
+random offset :math:`v \in (0, 1)`, item i gets :math:`\lfloor Y_i + v \rfloor - \lfloor Y_{i-1} + v \rfloor`, which
+is its ideal rounded up or down, equal to it in expectation, and sums to T exactly (Madow 1949).
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def apportion(
 def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers) -> Floats:
     r"""Bring the sums of heavy-tailed weights to totals by changing the largest alone.
 
-    Scaling every weight by total / sum would shift the bulk of their distribution to mend what a few large ones did. So
-    only what each weight has beyond a cutoff is scaled: of the cutoffs 0, 1, 2, 3, then half decades, the highest at which
-    a factor in [1/4, 4] meets the total; where there is none the weights stay as they are. What the caps then cut off is
-    made up for in the same way, a few times over.
+    Scaling every weight by total / sum would shift the bulk of their distribution to mend what a few large ones did.
+    So only what each weight has beyond a cutoff is scaled: of the cutoffs 0, 1, 2, 3, then half decades, the highest
+    at which a factor in [1/4, 4] meets the total; where there is none the weights stay as they are. What the caps
+    then cut off is made up for in the same way, a few times over.
 
     Args:
         totals: (G,).

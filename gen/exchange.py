@@ -1,13 +1,14 @@
 r"""Independent draws conditioned on their totals.
 
-Heavy-tailed tuples drawn independently miss the totals that the layers must agree on: in Matrix 2018 one room of 798 holds
-an eighth of all memberships. Scaling everything to the total would shift every margin; instead a pool of draws longer than
-needed is made, the first N are taken, and the others are offered one by one for a place chosen at random. Distance to the
-goal is measured in the standard deviations of a sum of N draws; an offer is taken if it brings the vector of totals nearer
-by enough. *Enough* begins at a quarter of the distance left and falls to :math:`1 / 2\sqrt{N}`, half the standard deviation
-of one draw: so few large tuples are exchanged rather than many small ones, which would tilt the bulk of every margin. At
-most :math:`2 \sqrt{N}` times the first distance are exchanged, and once every total is within a tenth of a standard
-deviation, none. What is left is settled by :func:`gen.apportion.reconcile`.
+Heavy-tailed tuples drawn independently miss the totals that the layers must agree on: in Matrix 2018 one room of 798
+holds an eighth of all memberships. Scaling everything to the total would shift every margin; instead a pool of draws
+longer than needed is made, the first N are taken, and the others are offered one by one for a place chosen at random.
+Distance to the goal is measured in the standard deviations of a sum of N draws; an offer is taken if it brings the
+vector of totals nearer by enough. *Enough* begins at a quarter of the distance left and falls to :math:`1 /
+2\sqrt{N}`, half the standard deviation of one draw: so few large tuples are exchanged rather than many small ones,
+which would tilt the bulk of every margin. At most :math:`2 \sqrt{N}` times the first distance are exchanged, and once
+every total is within a tenth of a standard deviation, none. What is left is settled by
+:func:`gen.apportion.reconcile`.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def stretch(
 ) -> Integers:
     """Scale draws where the plan asks for another mean than was measured.
 
-    What ``count`` draws reach by chance, three standard deviations of their mean, is left to :func:`exchange`; beyond it
-    each value's excess over ``low`` is multiplied by the ratio of the means' excesses and rounded at random.
+    What ``count`` draws reach by chance, three standard deviations of their mean, is left to :func:`exchange`; beyond
+    it each value's excess over ``low`` is multiplied by the ratio of the means' excesses and rounded at random.
     """
     chance = 3.0 * float(values.std()) / np.sqrt(count)
     if abs(mean - measured_mean) <= chance or measured_mean <= low:

@@ -1,13 +1,14 @@
 r"""Stubs meet slots: exact degrees on both sides, no pair twice.
 
 Slots lie in *blocks* that must hold distinct owners (the places of a room, distinct servers; the users of a presence,
-distinct users) and blocks in *groups* within which stubs may move. Slots sorted by what they wish for and stubs sorted by
-what they are, random among equals, are zipped: every slot gets the stub nearest to its wish that the totals allow.
+distinct users) and blocks in *groups* within which stubs may move. Slots sorted by what they wish for and stubs
+sorted by what they are, random among equals, are zipped: every slot gets the stub nearest to its wish that the totals
+allow.
 
-An owner that comes twice into one block is swapped out: partners are looked for near by in an order of likeness first, so
-that what moves is alike, then ever farther, then everywhere. Swaps keep every degree. Where none exists (the degrees themselves
-cannot be met without repetition) another owner of the group takes the slot: block sizes stay exact, two degrees change by
-one; :class:`Matching` says where.
+An owner that comes twice into one block is swapped out: partners are looked for near by in an order of likeness
+first, so that what moves is alike, then ever farther, then everywhere. Swaps keep every degree. Where none exists
+(the degrees themselves cannot be met without repetition) another owner of the group takes the slot: block sizes stay
+exact, two degrees change by one; :class:`Matching` says where.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from fedgen.federation import Integers
 
 TRIES = 128
+"""Partners tried at random, near ones first."""
 SEARCHED = 2_000
+"""Neighbours tried one after the other when that failed."""
 EFFORT = 64
+"""Most tries per slot of a group, all repetitions together: where the degrees cannot be met, searching on is vain."""
 DENSE = 128
+"""Most bits per slot spent on a table of who is in which block."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
@@ -83,7 +88,7 @@ def match(
 
 
 @njit(cache=True)
-def _random(seed: int, counter: int, below: int) -> int:
+def _random(seed: np.uint64, counter: int, below: int) -> np.int64:
     """A number in [0, below) from (seed, counter): splitmix64 (Steele, Lea and Flood 2014)."""
     z = seed + np.uint64(counter + 1) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _MIX1
@@ -103,7 +108,7 @@ def _unrepeat(
     rank: Integers,
     group_slots: Integers,
     group_owners: Integers,
-    seed: int,
+    seed: np.uint64,
 ) -> None:
     """Swap repeated owners out of their blocks, in place, wherever a swap is found.
 
@@ -112,13 +117,13 @@ def _unrepeat(
     """
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
     bits = np.zeros(0, dtype=np.uint64)
-    repeats = [np.int64(0) for _ in range(0)]
+    repeats = [0 for _ in range(0)]  # numba learns the type from the dead loop
     weighted = len(weight) > 0
     counter = 0
-    first_block = 0
-    while first_block < len(block_group):
+    last_block = 0
+    while last_block < len(block_group):
+        first_block = last_block
         group = block_group[first_block]
-        last_block = first_block
         while last_block < len(block_group) and block_group[last_block] == group:
             last_block += 1
         low, first_owner = group_slots[group], group_owners[group]
@@ -132,9 +137,9 @@ def _unrepeat(
             bits[:words] = 0
             for block in range(first_block, last_block):
                 for slot in range(blocks[block], blocks[block + 1]):
-                    cell = (block - first_block) * width + stub_owner[stub[slot]] - first_owner
-                    bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+                    _set(bits, (block - first_block) * width + stub_owner[stub[slot]] - first_owner)
         budget = EFFORT * size
+        near = TRIES + min(size, SEARCHED)
         for block in range(first_block, last_block):
             repeats.clear()
             for slot in range(blocks[block], blocks[block + 1]):
@@ -146,7 +151,6 @@ def _unrepeat(
             for slot in repeats:
                 owner = stub_owner[stub[slot]]
                 start = np.int64(rank[slot]) - low
-                near = TRIES + min(size, SEARCHED)
                 for attempt in range(min(budget, near + (TRIES if weighted else 0))):
                     budget -= 1
                     if attempt < TRIES:
@@ -165,27 +169,41 @@ def _unrepeat(
                     if weighted and attempt < near and weight[stub[partner]] != weight[stub[slot]]:
                         continue
                     theirs = np.searchsorted(blocks, partner, side="right") - 1
-                    clash = False
+                    row = (theirs - first_block) * width - first_owner
                     if dense:
-                        cell = (theirs - first_block) * width + owner - first_owner
-                        clash = (bits[cell >> 6] >> np.uint64(cell & 63)) & np.uint64(1) == 1
-                    else:
-                        for q in range(blocks[theirs], blocks[theirs + 1]):
-                            if stub_owner[stub[q]] == owner:
-                                clash = True
-                                break
-                    if clash:
+                        if _has(bits, row + owner):
+                            continue
+                        _set(bits, row + owner)
+                        _clear(bits, row + other)
+                        _set(bits, (block - first_block) * width + other - first_owner)
+                    elif _holds(stub_owner, stub, blocks[theirs], blocks[theirs + 1], owner):
                         continue
-                    if dense:
-                        bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
-                        cell = (theirs - first_block) * width + other - first_owner
-                        bits[cell >> 6] &= ~(np.uint64(1) << np.uint64(cell & 63))
-                        cell = (block - first_block) * width + other - first_owner
-                        bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
                     stub[slot], stub[partner] = stub[partner], stub[slot]
                     seen[other] = block
                     break
-        first_block = last_block
+
+
+@njit(cache=True)
+def _holds(stub_owner: Integers, stub: Integers, begin: int, end: int, owner: int) -> bool:
+    for slot in range(begin, end):
+        if stub_owner[stub[slot]] == owner:
+            return True
+    return False
+
+
+@njit(cache=True)
+def _has(bits: Integers, cell: int) -> bool:
+    return (bits[cell >> 6] >> np.uint64(cell & 63)) & np.uint64(1) == 1
+
+
+@njit(cache=True)
+def _set(bits: Integers, cell: int) -> None:
+    bits[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
+
+
+@njit(cache=True)
+def _clear(bits: Integers, cell: int) -> None:
+    bits[cell >> 6] &= ~(np.uint64(1) << np.uint64(cell & 63))
 
 
 @njit(cache=True)
@@ -196,14 +214,14 @@ def _substitute(
     group_slots: Integers,
     order: Integers,
     group_owners: Integers,
-    seed: int,
+    seed: np.uint64,
 ) -> Integers:
     """Give each slot that still repeats an owner to one that its block does not hold, in place; returns those slots.
 
     The owner of a slot drawn at random, so that owners of many stubs, for whom one more is little, take most of them.
     """
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
-    replaced = [np.int64(0) for _ in range(0)]
+    replaced = [0 for _ in range(0)]
     counter = 0
     for block in range(len(block_group)):
         begin = len(replaced)

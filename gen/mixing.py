@@ -1,11 +1,11 @@
 r"""Who goes where: measured mixing tables, fitted to new margins, as wishes of single slots.
 
-Twice in the model stubs of known class meet slots of known class: servers' stubs meet rooms' places, and users' stubs meet
-their server's presences. How often class meets class was measured, :math:`N_{ab}`. For new class totals the table of the
-same odds ratios is found by iterative proportional fitting (Deming and Stephan 1940), begun at :math:`N` plus one pseudo
-count spread as independence would, so that classes never seen together may meet. Each slot then wishes for a class of
-stub, drawn from its column; the few wishes above what there is of a class are passed on, and slots sorted by wish are
-zipped with stubs sorted by class (:mod:`gen.matching`).
+Twice in the model stubs of known class meet slots of known class: servers' stubs meet rooms' places, and users' stubs
+meet their server's presences. How often class meets class was measured, :math:`N_{ab}`. For new class totals the
+table of the same odds ratios is found by iterative proportional fitting (Deming and Stephan 1940), begun at :math:`N`
+plus one pseudo count spread as independence would, so that classes never seen together may meet. Each slot then
+wishes for a class of stub, drawn from its column; the few wishes above what there is of a class are passed on, and
+slots sorted by wish are zipped with stubs sorted by class (:mod:`gen.matching`).
 """
 
 from __future__ import annotations

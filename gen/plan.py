@@ -1,8 +1,8 @@
 """Sizes: from what the user asks for to a plan that can be met.
 
-Growth is proportional where nothing else is asked: with one size given the others keep their measured ratio to it; the
-rooms per user and per server stay as measured, the size of rooms follows from the totals, and every head server keeps its
-share of the users. The size of rooms is bounded as measured, the tail of users per server is not.
+Growth is proportional where nothing else is asked: with one size given the others keep their measured ratio to it;
+the rooms per user and per server stay as measured, the size of rooms follows from the totals, and every head server
+keeps its share of the users. The size of rooms is bounded as measured, the tail of users per server is not.
 
 A federation of S servers keeps at most S / 2 of the model's head servers, those with most memberships; the users of the
 others go to the body. So a federation of one server is a plain one.
@@ -75,9 +75,8 @@ def make_plan(
     """Settle the sizes of a federation.
 
     Args:
-        model: the fitted model.
-        servers, users, rooms: >= 1; what is not given follows the first that is, in proportion; none given: as measured.
-        seed: >= 0.
+        model: the fitted model. servers, users, rooms: >= 1; what is not given follows the first that is, in
+        proportion; none given: as measured. seed: >= 0.
 
     Raises:
         UsageError: a size or the seed is not a whole number in its range.

@@ -1,10 +1,10 @@
 r"""Layer 2: which server is in which room, with how many users.
 
-A server of the body has m *stubs* whose counts sum to e, a room has *places* whose counts sum to its body users; both sets
-of counts are shared out in proportion to counts measured in servers and rooms of the same kind. Stub and place meet by the
-measured mixing of (server kind) with (room kind, class of count), and by count within a kind. The stub's count is what
-holds, so e, m and count <= n are exact; where a room's sum then misses its users, users are moved between two rooms of one
-server, head servers included, which changes no total but the two rooms'.
+A server of the body has m *stubs* whose counts sum to e, a room has *places* whose counts sum to its body users; both
+sets of counts are shared out in proportion to counts measured in servers and rooms of the same kind. Stub and place
+meet by the measured mixing of (server kind) with (room kind, class of count), and by count within a kind. The stub's
+count is what holds, so e, m and count <= n are exact; where a room's sum then misses its users, users are moved
+between two rooms of one server, head servers included, which changes no total but the two rooms'.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     place_count = 1 + apportion(body_users - rooms.body_servers, places, alike - 1, most, rng)
 
     rng = stream(plan.seed, Stage.PLACEMENT)
-    wish, stub_class = _wishes(model, kind[stub_owner], room_kind[place_room], stub_count, place_count, rng)
+    wish, stub_class = _wishes(model, kind[stub_owner], room_kind[place_room], place_count, rng)
     by_count = np.empty_like(wish)
     by_count[_sorted(np.zeros_like(wish), place_count, rng)] = np.arange(len(wish))
     wish = pass_on(wish, by_count, np.bincount(stub_class, minlength=int(wish.max()) + 1))
@@ -127,7 +127,6 @@ def _wishes(
     model: Model,
     stub_kind: Integers,
     place_kind: Integers,
-    stub_count: Integers,
     place_count: Integers,
     rng: np.random.Generator,
 ) -> tuple[Integers, Integers]:

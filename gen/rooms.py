@@ -1,9 +1,9 @@
 r"""Layer 1, rooms: how many servers and users each has, and how many of them on each head server.
 
 A measured room is chosen at random; its ranks in (k, u - k) become a new pair through the beta copula
-(:mod:`fitting.margins`); its head servers stay with it, and the users beyond one per server are shared over them and the
-body in the measured proportions. So k <= u holds by construction. A pool of such draws is conditioned on the totals of the
-plan (:mod:`gen.exchange`).
+(:mod:`fitting.margins`); its head servers stay with it, and the users beyond one per server are shared over them and
+the body in the measured proportions. So k <= u holds by construction. A pool of such draws is conditioned on the
+totals of the plan (:mod:`gen.exchange`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Draw a federation from a model: the way from a size to every user.
 
-Presence first, users second: :func:`gen.rooms.draw_rooms` and :func:`gen.servers.draw_servers` draw the margins (layer 1),
-:func:`gen.presences.place` puts servers into rooms (layer 2), :func:`gen.users.seat` draws users into presences (layer 3).
-Each layer is exact in what the layer above fixed.
+Presence first, users second: :func:`gen.rooms.draw_rooms` and :func:`gen.servers.draw_servers` draw the margins
+(layer 1), :func:`gen.presences.place` puts servers into rooms (layer 2), :func:`gen.users.seat` draws users into
+presences (layer 3). Each layer is exact in what the layer above fixed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
-Drawn in the coordinates (n, m, e - max(n, m)) through the beta copula (:mod:`fitting.margins`), e capped at n m, so that
-max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer memberships than would
-make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of the federation. The draws are then conditioned on the users of the plan and on the
-places that the rooms offer (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
+Drawn in the coordinates (n, m, e - max(n, m)) through the beta copula (:mod:`fitting.margins`), e capped at n m, so
+that max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer memberships
+than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of the
+federation. The draws are then conditioned on the users of the plan and on the places that the rooms offer
+(:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 r"""Layer 3: which users of a server fill its presences.
 
-The users of a server share its memberships: each is in one room at least, and the rest is apportioned to rooms-per-user
-drawn from measured users on servers of the same kind (each head server is a kind of its own; values in the tail are
-redrawn from the fitted law), none above m. Then users' stubs meet the presences' slots inside each server, by the measured
-mixing of (class of d) with room kind.
+The users of a server share its memberships: each is in one room at least, and the rest is apportioned to
+rooms-per-user drawn from measured users on servers of the same kind (each head server is a kind of its own; values in
+the tail are redrawn from the fitted law), none above m. Then users' stubs meet the presences' slots inside each
+server, by the measured mixing of (class of d) with room kind.
 """
 
 from __future__ import annotations
