@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from gen.apportion import bend
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,7 +49,11 @@ def exchange(pool: NDArray[np.number[Any]], count: int, goal: Floats, rng: np.ra
     spread = pool.std(axis=0) * np.sqrt(count)
     scale = np.where(spread > 0, spread, 1.0)
     scaled = (pool / scale).astype(np.float64)
-    places = rng.integers(0, count, size=len(pool) - count)
+    # Half of the offers go to places chosen by their size: the few that make the totals what they are.
+    size = np.sqrt((scaled[:count] ** 2).sum(axis=1)) + 1e-300
+    offers = len(pool) - count
+    by_size = np.searchsorted(np.cumsum(size / size.sum()), rng.random(offers))
+    places = np.where(rng.random(offers) < 0.5, np.minimum(by_size, count - 1), rng.integers(0, count, size=offers))
     return np.asarray(_exchange(scaled, places, np.asarray(goal / scale, dtype=np.float64)))
 
 
@@ -74,16 +80,21 @@ def _exchange(pool: Floats, places: Integers, goal: Floats) -> Integers:
     return chosen
 
 
-def stretch(
-    values: Integers, low: int, mean: float, measured_mean: float, count: int, rng: np.random.Generator
-) -> Integers:
-    """Scale draws where the plan asks for another mean than was measured.
+def stretch(values: Integers, low: int, top: int, mean: float, count: int, rng: np.random.Generator) -> Integers:
+    """Scale a pool of draws whose mean is not the one the plan asks for.
 
-    What ``count`` draws reach by chance, three standard deviations of their mean, is left to :func:`exchange`; beyond
-    it each value's excess over ``low`` is multiplied by the ratio of the means' excesses and rounded at random.
+    What ``count`` draws reach by chance, three standard deviations of their mean, is left to :func:`exchange`. Beyond
+    it the largest values are bent (:func:`gen.apportion.bend`), none above ``top``; and where that is not enough,
+    because the plan asks for another kind of federation than was measured, every value's excess over ``low`` is
+    multiplied.
     """
     chance = 3.0 * float(values.std()) / np.sqrt(count)
-    if abs(mean - measured_mean) <= chance or measured_mean <= low:
+    excess = (values - low).astype(np.float64)
+    goal = max(mean - low, 0.0)
+    if abs(goal - excess.mean()) <= chance or excess.max() == 0:
         return values
-    factor = max(mean - low, 0.0) / (measured_mean - low)
-    return low + np.floor((values - low) * factor + rng.random(len(values))).astype(np.int64)
+    everyone = np.array([0, len(values)])
+    excess = bend(np.array([goal * len(values)]), everyone, excess, np.full(len(values), max(top - low, 0)))
+    if abs(goal - excess.mean()) > chance:
+        excess *= goal / excess.mean()
+    return low + np.floor(excess + rng.random(len(values))).astype(np.int64)

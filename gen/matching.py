@@ -112,8 +112,8 @@ def _unrepeat(
 ) -> None:
     """Swap repeated owners out of their blocks, in place, wherever a swap is found.
 
-    Whether a block holds an owner is asked of a bit table (blocks x owners of the group) where the group is dense enough
-    for one, and of the block itself, slot by slot, where it is not.
+    Whether a block holds an owner is asked of a bit table (blocks x owners of the group) where the group is dense
+    enough for one, and of the block itself, slot by slot, where it is not.
     """
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
     bits = np.zeros(0, dtype=np.uint64)
@@ -185,7 +185,7 @@ def _unrepeat(
 
 @njit(cache=True)
 def _holds(stub_owner: Integers, stub: Integers, begin: int, end: int, owner: int) -> bool:
-    for slot in range(begin, end):
+    for slot in range(begin, end):  # noqa: SIM110 - a generator does not compile
         if stub_owner[stub[slot]] == owner:
             return True
     return False

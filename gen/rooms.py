@@ -54,10 +54,11 @@ class Rooms:
 
 
 def draw_rooms(model: Model, plan: Plan) -> Rooms:
-    """Draw the plan's rooms; totals near the plan's, every head server in at least one room and with all its users."""
+    """Draw the plan's rooms: totals near the plan's, every head server in at least one, with all its memberships."""
     rng = stream(plan.seed, Stage.ROOMS)
     pool = _draw(model, plan, pool_size(plan.rooms), rng)
-    chosen = exchange(_totals(pool, len(plan.head_users)), plan.rooms, _goal(model, plan), rng)
+    goal = _goal(model, plan)
+    chosen = exchange(_totals(pool, len(plan.head_users)), plan.rooms, goal, rng)
     at = take(pool.head_offsets, chosen)
     rooms = Rooms(
         pool.body_servers[chosen],
@@ -66,22 +67,22 @@ def draw_rooms(model: Model, plan: Plan) -> Rooms:
         pool.head[at],
         pool.head_users[at],
     )
-    return _seat_heads(_fill(rooms, plan, rng), plan, rng)
+    return _seat_heads(_fill(rooms, plan, rng), model, plan, goal[2:], rng)
 
 
 def _draw(model: Model, plan: Plan, count: int, rng: np.random.Generator) -> Rooms:
     """Independent rooms."""
-    table, sizes = model.rooms, model.sizes
+    table = model.rooms
     n_heads, n_body = len(plan.head_users), plan.servers - len(plan.head_users)
     upto = np.cumsum(table.number)
     row = np.searchsorted(upto, rng.integers(0, upto[-1], size=count), side="right")
 
     k, x = table.servers[row], (table.users - table.servers)[row]
-    k = model.margins["k"].redraw(k, rng, top=int(table.servers.max()))
-    x = model.margins["x"].redraw(x + 1, rng, top=int((table.users - table.servers).max()) + 1) - 1
-    k = stretch(k, 1, plan.presences / plan.rooms, sizes.presences / sizes.rooms, plan.rooms, rng)
-    beyond, measured_beyond = plan.memberships - plan.presences, sizes.memberships - sizes.presences
-    x = stretch(x, 0, beyond / plan.rooms, measured_beyond / sizes.rooms, plan.rooms, rng)
+    most_k, most_x = int(table.servers.max()), int((table.users - table.servers).max())
+    k = model.margins["k"].redraw(k, rng, top=most_k)
+    x = model.margins["x"].redraw(x + 1, rng, top=most_x + 1) - 1
+    k = stretch(k, 1, most_k, plan.presences / plan.rooms, plan.rooms, rng)
+    x = stretch(x, 0, most_x, (plan.memberships - plan.presences) / plan.rooms, plan.rooms, rng)
 
     kept = table.head < n_heads
     head_offsets = offsets_of(np.bincount(table.row[kept], minlength=len(table.servers)))
@@ -134,8 +135,8 @@ def _fill(rooms: Rooms, plan: Plan, rng: np.random.Generator) -> Rooms:
     return Rooms(body, np.maximum(rooms.body_users, body), rooms.head_offsets, rooms.head, rooms.head_users)
 
 
-def _seat_heads(rooms: Rooms, plan: Plan, rng: np.random.Generator) -> Rooms:
-    """Every head server in a room at least, and with at least as many memberships as users."""
+def _seat_heads(rooms: Rooms, model: Model, plan: Plan, memberships: Floats, rng: np.random.Generator) -> Rooms:
+    """Every head server in a room at least, and its memberships settled, as far as its rooms can hold them."""
     absent = np.setdiff1d(np.arange(len(plan.head_users)), rooms.head)
     if len(absent):
         where = np.concatenate((rooms.head_room, rng.integers(0, plan.rooms, size=len(absent))))
@@ -148,8 +149,12 @@ def _seat_heads(rooms: Rooms, plan: Plan, rng: np.random.Generator) -> Rooms:
             np.concatenate((rooms.head_users, np.ones_like(absent)))[order],
         )
     users = rooms.head_users.copy()
+    largest = int(model.rooms.users.max())
     for h, n in enumerate(plan.head_users.tolist()):
         mine = np.flatnonzero(rooms.head == h)
-        if users[mine].sum() < n:
-            users[mine] = reconcile(users[mine], 1, n, n, rng)
+        fewest = max(n, len(mine))
+        # No larger in a room than any measured room, unless the users would find no place.
+        most = n if largest * len(mine) < fewest else min(n, largest)
+        goal = min(max(round(memberships[h]), fewest), most * len(mine))
+        users[mine] = reconcile(users[mine], 1, most, goal, rng)
     return Rooms(rooms.body_servers, rooms.body_users, rooms.head_offsets, rooms.head, users)

@@ -72,14 +72,13 @@ def _draw(
     table = model.servers
     upto = np.cumsum(table.number)
     row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
-    mean_n, mean_m, mean_e = (
-        float(np.average(column, weights=table.number)) for column in (table.users, table.rooms, table.memberships)
-    )
     n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
     m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
     beyond = spare(table.users, table.rooms, table.memberships)
     x = model.margins["e"].redraw(beyond[row] + 1, rng) - 1
-    n = np.minimum(stretch(n, 1, means[0], mean_n, count, rng), tops[0])
-    m = np.minimum(stretch(m, 1, means[1], mean_m, count, rng), tops[1])
-    x = stretch(x, 0, max(means[2] - max(means[:2]), 0.0), mean_e - max(mean_n, mean_m), count, rng)
-    return Servers(n, m, np.minimum(np.maximum(n, m) + x, n * m))
+    n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
+    m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
+    fewest = np.maximum(n, m)
+    x = np.minimum(x, n * m - fewest)
+    x = stretch(x, 0, int(x.max()), max(means[2] - float(fewest.mean()), 0.0), count, rng)
+    return Servers(n, m, np.minimum(fewest + x, n * m))
