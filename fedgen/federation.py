@@ -100,12 +100,19 @@ class Federation:
             n_rooms: R; default: one more than the largest id.
 
         Nothing is dropped or mended; call :meth:`check` on the result unless the input is known to be sound.
+
+        Raises:
+            InvariantError: an id is no integer, negative, or beyond the users, ``n_servers`` or ``n_rooms``.
         """
-        home = np.asarray(user_server)
-        members = np.asarray(user)
-        rooms = np.asarray(room)
+        home, members, rooms = (
+            _ids(values, name) for values, name in ((user_server, "user_server"), (user, "user"), (room, "room"))
+        )
+        _forbid(len(members) != len(rooms), "membership", f"{len(members)} users for {len(rooms)} rooms")
         servers = n_servers if n_servers is not None else int(home.max(initial=-1)) + 1
         n_room = n_rooms if n_rooms is not None else int(rooms.max(initial=-1)) + 1
+        _forbid_at(home >= servers, "user", f"is on a server beyond the {servers} there are")
+        _forbid_at(members >= len(home), "membership", f"belongs to a user beyond the {len(home)} there are")
+        _forbid_at(rooms >= n_room, "membership", f"is in a room beyond the {n_room} there are")
         if np.any(home[1:] < home[:-1]):
             order = np.argsort(home, kind="stable")
             renumbered = np.empty(len(home), dtype=index_dtype(len(home)))
@@ -313,6 +320,16 @@ class Federation:
             f"Federation({self.n_users} users, {self.n_servers} servers, {self.n_rooms} rooms, "
             f"{self.n_memberships} memberships)"
         )
+
+
+def _ids(values: ArrayLike, name: str) -> Integers:
+    array = np.asarray(values)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvariantError(f"{name}: takes a flat sequence of integers, not {array.ndim}-dimensional {array.dtype}")
+    _forbid(int(array.min()) < 0, name, f"id {int(array.min())} is negative")
+    return array
 
 
 def _forbid(broken: bool, kind: str, message: str) -> None:

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Floats, Integers
 
-FAMILIES = ("power law", "lognormal", "stretched exponential", "exponential")
+PARAMETERS = {
+    "power law": ("alpha",),
+    "lognormal": ("mu", "sigma"),
+    "stretched exponential": ("lambda", "beta"),
+    "exponential": ("lambda",),
+}
 _TABLE = 8192
 _FARTHEST = 2.0**62
 
@@ -36,8 +41,8 @@ class Law:
     """One law on {xmin, xmin + 1, ...}.
 
     Attributes:
-        family: one of :data:`FAMILIES`.
-        parameters: power law: alpha; lognormal: mu, sigma; stretched exponential: lambda, beta; exponential: lambda.
+        family: one of :data:`PARAMETERS`.
+        parameters: by name, those that :data:`PARAMETERS` lists for the family.
         xmin: where it begins, >= 1.
     """
 
@@ -61,8 +66,7 @@ class Law:
         if self.family == "power law":
             return self._inverse_zeta(q)
         log_s = np.log(q) + self._log_survival(np.float64(self.xmin - 0.5))
-        y = np.exp(np.minimum(self._log_inverse(log_s), np.log(_FARTHEST)))
-        return np.maximum(np.floor(y + 0.5), self.xmin).astype(np.int64)
+        return np.maximum(_rounded(self._log_inverse(log_s)), self.xmin)
 
     def _inverse_zeta(self, q: Floats) -> Integers:
         table = self.survival(np.arange(self.xmin, self.xmin + _TABLE))
@@ -72,7 +76,7 @@ class Law:
         last = self.xmin + _TABLE - 1
         exponent = 1.0 / (1.0 - self.parameters["alpha"])
         log_x = np.log(last - 0.5) + exponent * np.log(q[far] / table[-1])
-        x[far] = np.floor(np.exp(np.minimum(log_x, np.log(_FARTHEST))) + 0.5).astype(np.int64)
+        x[far] = _rounded(log_x)
         return x
 
     def _log_survival(self, y: Floats | np.float64) -> Floats:
@@ -94,3 +98,8 @@ class Law:
             return np.asarray(p["mu"] - p["sigma"] * ndtri_exp(log_s))
         beta = p["beta"] if self.family == "stretched exponential" else 1.0
         return np.log(-log_s) / beta - np.log(p["lambda"])
+
+
+def _rounded(log_y: Floats) -> Integers:
+    y = np.exp(np.minimum(log_y, np.log(_FARTHEST)))
+    return np.minimum(np.floor(y + 0.5), _FARTHEST).astype(np.int64)

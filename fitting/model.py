@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import ModelError
+from fitting.classes import pair_kind, size_class
+from fitting.laws import PARAMETERS
 from fitting.margins import Margin
 from fitting.tails import LawFit
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "fedgen-model"
 VERSION = 1
+_LAWS = ("n", "m", "e", "k", "u", "x", "d")
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +190,7 @@ class Model:
             data = msgspec.json.decode(path.read_bytes())
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelError(f"{path}: not a model file: {error}; make one with fedgen fit") from error
         return cls.from_dict(data, str(path))
 
@@ -208,18 +211,19 @@ class Model:
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ModelError(f'{source}: not a model file (no "format": "{FORMAT}"); make one with fedgen fit')
         version = data.get("version")
-        if not isinstance(version, int) or version > VERSION:
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise ModelError(f"{source}: model version {version}, this fedgen reads up to {VERSION}; update fedgen")
         body = {k: v for k, v in data.items() if k not in ("format", "version", "digest", "provenance")}
-        if data.get("digest") != _digest(body):
-            raise ModelError(f"{source}: the digest does not fit the content: broken or edited; fit it again")
         try:
+            if data.get("digest") != _digest(body):
+                raise ModelError(f"{source}: the digest does not fit the content: broken or edited; fit it again")
             model = cls(
                 sizes=msgspec.convert(body["sizes"], Sizes),
                 laws=msgspec.convert(body["laws"], dict[str, LawFit]),
                 provenance=msgspec.convert(data.get("provenance", {}), dict[str, Any]),
                 **{name: _table(table, body[name], name) for name, table in _TABLES.items()},
             )
+            _check(model)
         except (msgspec.ValidationError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{source}: broken model: {error}; fit it again") from error
         return model
@@ -233,6 +237,63 @@ _TABLES: dict[str, type[Any]] = {
     "presences": PresenceTable,
     "memberships": MembershipTable,
 }
+
+
+def _check(model: Model) -> None:
+    """Raise ValueError where no federation has such a model: sums, ranges and order, which no digest vouches for."""
+    s, heads, servers, rooms = model.sizes, model.heads, model.servers, model.rooms
+    n_heads, top = len(heads.users), np.array(s.memberships)
+    kinds = (0, int(pair_kind(top, top)))
+    with_heads = (-n_heads, kinds[1])
+    ranges = {
+        "rooms.row": (0, len(rooms.number) - 1),
+        "rooms.head": (0, n_heads - 1),
+        "degrees.kind": with_heads,
+        "presences.server_kind": kinds,
+        "presences.room_kind": kinds,
+        "memberships.kind": with_heads,
+        "memberships.degree_class": (0, int(size_class(top))),
+        "memberships.room_kind": kinds,
+    }
+    for table in _TABLES:
+        for column, values in _columns(getattr(model, table)).items():
+            low, high = ranges.get(f"{table}.{column}", (1, s.memberships))
+            if values and not low <= min(values) <= max(values) <= high:
+                raise ValueError(f"{table}.{column} holds a number outside {low} to {high}")
+    for name, counted, size in (
+        ("servers", servers.number.sum() + n_heads, s.servers),
+        ("users", model.degrees.number.sum(), s.users),
+        ("rooms", rooms.number.sum(), s.rooms),
+        ("memberships", model.memberships.number.sum(), s.memberships),
+        ("presences", model.presences.number.sum() + rooms.number[rooms.row].sum(), s.presences),
+    ):
+        if counted != size or size < 1:
+            raise ValueError(f"sizes.{name} is {size}, the tables count {counted}")
+    if len(servers.number) == 0:
+        raise ValueError("servers is empty")
+    for name, servers_of in (("heads", heads), ("servers", servers)):
+        n, m, e = servers_of.users, servers_of.rooms, servers_of.memberships
+        if np.any((e < np.maximum(n, m)) | (e > n * m)):
+            raise ValueError(f"{name}.memberships are outside [max(users, rooms), users rooms]")
+    if np.any(rooms.servers > rooms.users):
+        raise ValueError("rooms has more servers than users somewhere")
+    for name, rising in (
+        ("rooms.row", rooms.row),
+        ("degrees.kind", model.degrees.kind),
+        ("memberships.kind", model.memberships.kind),
+    ):
+        if np.any(np.diff(rising) < 0):
+            raise ValueError(f"{name} does not rise")
+        if name.endswith("kind") and np.count_nonzero(np.unique(rising) < 0) != n_heads:
+            raise ValueError(f"{name} lacks a head server")
+    if set(model.laws) != set(_LAWS):
+        raise ValueError(f"laws are not {', '.join(_LAWS)}")
+    for name, law in model.laws.items():
+        if law.law is None:
+            continue
+        names = PARAMETERS.get(law.law)
+        if names is None or set(law.parameters) != set(names) or law.xmin < 1:
+            raise ValueError(f"laws.{name} is no law that fedgen knows")
 
 
 def spare(users: Integers, rooms: Integers, memberships: Integers) -> Integers:

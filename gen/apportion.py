@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fitting.classes import EDGES
+from gen.ragged import offsets_of
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
 
 _BENDS = 4
+_ONE = 1 << 30
 
 
 def apportion(
@@ -64,11 +66,12 @@ def apportion(
         open_item &= ~full
     ideal = np.where(open_item, wanted, ideal)
 
-    offset = (rng.integers(0, 1 << 20, size=len(totals)) + 0.5) / (1 << 20)
-    running = np.cumsum(ideal)
-    before = np.concatenate(([0.0], running))[offsets[:-1]] if len(ideal) else np.zeros(len(totals))
-    inside = running - before[group] + offset[group]
-    steps = np.floor(inside).astype(np.int64)
+    # In fixed point, and with the offset kept clear of what rounding left of each total: sums and caps hold exactly.
+    running = offsets_of(np.rint(ideal * _ONE).astype(np.int64))
+    excess = np.diff(running[offsets]) - totals.astype(np.int64) * _ONE
+    offset = (rng.integers(0, 1 << 20, size=len(totals)) * 2 + 1) * (_ONE >> 21)
+    offset = np.clip(offset, np.maximum(-excess, 0), _ONE - 1 - np.maximum(excess, 0))
+    steps = (running[1:] - running[offsets[:-1]][group] + offset[group]) // _ONE
     result = steps.copy()
     result[1:] -= steps[:-1]
     starts = offsets[:-1][sizes > 0]
@@ -97,7 +100,7 @@ def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers)
     positive = np.flatnonzero(bent)
     owner = np.searchsorted(offsets, positive, side="right") - 1
     for _ in range(_BENDS):
-        cutoff, factor = _bend_at(totals, owner, bent[positive])
+        cutoff, factor = _bend_at(totals, owner, bent[positive], caps[positive])
         if np.all(factor == 1.0):
             break
         edge = cutoff[owner]
@@ -106,9 +109,11 @@ def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers)
     return bent
 
 
-def _bend_at(totals: Integers, group: Integers, weights: Floats) -> tuple[Floats, Floats]:
-    """The cutoff and the factor of each group."""
+def _bend_at(totals: Integers, group: Integers, weights: Floats, caps: Integers) -> tuple[Floats, Floats]:
+    """The cutoff and the factor of each group; weights at their caps cannot make up for what is missing."""
     miss = totals - np.bincount(group, weights=weights, minlength=len(totals))
+    able = (weights < caps) | (miss[group] < 0)
+    weights, group = weights[able], group[able]
     cutoff, factor = np.zeros(len(totals)), np.ones(len(totals))
     missing = np.abs(miss) >= 0.5
     for edge in (0, *EDGES.tolist()):

@@ -78,7 +78,10 @@ def match(
     stub = np.empty_like(stub_order)
     stub[slot_order] = stub_order
     weight = np.zeros(0, dtype=np.int64) if stub_weight is None else stub_weight
-    order = slot_order if stub_weight is None else slot_order[np.argsort(weight[stub_order], kind="stable")]
+    order = slot_order
+    if stub_weight is not None:
+        group = np.repeat(np.arange(len(group_slots) - 1), np.diff(group_slots))
+        order = slot_order[np.lexsort((weight[stub_order], group))]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order), dtype=order.dtype)
     _unrepeat(stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, np.uint64(seed))
@@ -148,6 +151,8 @@ def _unrepeat(
                     repeats.append(slot)
                 else:
                     seen[owner] = block
+                    if dense:  # a copy that has left cleared the bit of the one that stayed
+                        _set(bits, (block - first_block) * width + owner - first_owner)
             for slot in repeats:
                 owner = stub_owner[stub[slot]]
                 start = np.int64(rank[slot]) - low

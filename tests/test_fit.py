@@ -1,0 +1,212 @@
+"""The fit: every table against plain counting, sums against sizes, the rule of the heads."""
+
+from collections import Counter
+from math import log10
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fedgen
+from fedgen.federation import Federation
+from fitting.classes import EDGES, nearest_kind, pair_kind, size_class
+from fitting.fit import fit
+from fitting.heads import MOST, find_heads, smallest_share
+from fitting.model import Model
+from tests.strategies import federations
+
+ROOT = Path(__file__).parents[1]
+
+
+def with_heads(seed: int, small: int, large: int) -> Federation:
+    """Servers of one user in two rooms, and larger and larger ones with users in three."""
+    rng = np.random.default_rng(seed)
+    size = [1] * small + [20 * (i + 1) for i in range(large)]
+    home = np.repeat(np.arange(small + large), size)
+    user = np.concatenate((np.repeat(np.arange(small), 2), np.repeat(np.arange(small, len(home)), 3)))
+    room = rng.integers(0, 40, size=len(user))
+    pairs = {*zip(user.tolist(), room.tolist(), strict=True), *((i, i) for i in range(40))}
+    shuffled = rng.permutation(small + large)
+    federation = Federation.from_pairs(shuffled[home], [u for u, _ in pairs], [r for _, r in pairs])
+    federation.check()
+    return federation
+
+
+@pytest.fixture(scope="module")
+def teams() -> Federation:
+    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
+
+
+def plain_class(x: int) -> int:
+    """1, 2, 3, then how many half decades x goes beyond."""
+    return x - 1 if x <= 3 else 3 + sum(x * x > 10**i for i in range(2, 38))
+
+
+def plain_kind(first: int, second: int) -> int:
+    return plain_class(first) * 64 + plain_class(second)
+
+
+def rows(table: object, *columns: str) -> Counter[tuple[int, ...]]:
+    """A table as a counter of its rows; every row must be there once."""
+    keys = list(zip(*(getattr(table, name).tolist() for name in columns), strict=True))
+    assert len(set(keys)) == len(keys)
+    assert keys == sorted(keys)
+    return Counter(dict(zip(keys, table.number.tolist(), strict=True)))  # type: ignore[attr-defined]
+
+
+def counted(federation: Federation, model: Model) -> None:
+    """Every table of the model against plain Python."""
+    members = [set(room.tolist()) for room in np.split(federation.membership_user, federation.room_offsets[1:-1])]
+    home = federation.user_server.tolist()
+    present = [Counter(home[user] for user in room) for room in members]
+    n = Counter(home)
+    d = Counter(user for room in members for user in room)
+    m = Counter(server for room in present for server in room)
+    e = Counter(home[user] for room in members for user in room)
+    k, u = [len(room) for room in present], [len(room) for room in members]
+    heads = find_heads(federation).tolist()
+    servers = range(federation.n_servers)
+    body = [s for s in servers if s not in heads]
+    kind = {s: -1 - heads.index(s) if s in heads else plain_kind(n[s], m[s]) for s in servers}
+    room_kind = [plain_kind(a, b - a + 1) for a, b in zip(k, u, strict=True)]
+
+    assert model.sizes.servers == federation.n_servers
+    assert model.sizes.users == len(home)
+    assert model.sizes.rooms == len(members)
+    assert model.sizes.memberships == sum(u)
+    assert model.sizes.presences == sum(k)
+    assert model.heads.users.tolist() == [n[s] for s in heads]
+    assert model.heads.rooms.tolist() == [m[s] for s in heads]
+    assert model.heads.memberships.tolist() == [e[s] for s in heads]
+    assert rows(model.servers, "users", "rooms", "memberships") == Counter((n[s], m[s], e[s]) for s in body)
+    assert rows(model.degrees, "kind", "rooms") == Counter((kind[home[user]], d[user]) for user in d)
+    assert rows(model.presences, "server_kind", "room_kind", "users") == Counter(
+        (kind[s], room_kind[r], count) for r, room in enumerate(present) for s, count in room.items() if s in body
+    )
+    assert rows(model.memberships, "kind", "degree_class", "room_kind") == Counter(
+        (kind[home[user]], plain_class(d[user]), room_kind[r]) for r, room in enumerate(members) for user in room
+    )
+    composition = np.zeros((len(model.rooms.number), len(heads)), dtype=int)
+    composition[model.rooms.row, model.rooms.head] = model.rooms.head_users
+    assert np.count_nonzero(composition) == len(model.rooms.row)
+    assert np.all(np.diff(model.rooms.row) >= 0)
+    found: Counter[tuple[int, ...]] = Counter()
+    for a, b, number, head in zip(
+        model.rooms.servers, model.rooms.users, model.rooms.number, composition.tolist(), strict=True
+    ):
+        found[(int(a), int(b), *head)] += int(number)
+    assert len(found) == len(model.rooms.number)
+    assert found == Counter((a, b, *(room[s] for s in heads)) for a, b, room in zip(k, u, present, strict=True))
+
+
+class TestTables:
+    @given(federations())
+    def test_small(self, federation: Federation) -> None:
+        counted(federation, fit(federation))
+
+    @pytest.mark.parametrize(("small", "large"), [(150, 2), (60, 3)])
+    def test_with_heads(self, small: int, large: int) -> None:
+        federation = with_heads(1, small, large)
+        model = fit(federation)
+        assert len(model.heads.users) > 0
+        counted(federation, model)
+
+    def test_measured(self, teams: Federation) -> None:
+        counted(teams, fit(teams))
+
+
+class TestSums:
+    @given(federations())
+    def test_agree_with_sizes(self, federation: Federation) -> None:
+        model = fit(federation)
+        s, heads, servers, rooms = model.sizes, model.heads, model.servers, model.rooms
+        assert servers.number.sum() + len(heads.users) == s.servers
+        assert servers.users @ servers.number + heads.users.sum() == s.users == model.degrees.number.sum()
+        assert servers.rooms @ servers.number + heads.rooms.sum() == s.presences == rooms.servers @ rooms.number
+        assert servers.memberships @ servers.number + heads.memberships.sum() == s.memberships
+        assert rooms.users @ rooms.number == s.memberships == model.memberships.number.sum()
+        assert model.degrees.rooms @ model.degrees.number == s.memberships
+        assert rooms.number.sum() == s.rooms
+        in_rooms = rooms.head_users * rooms.number[rooms.row]
+        assert np.bincount(rooms.head, in_rooms, minlength=len(heads.users)).tolist() == heads.memberships.tolist()
+
+
+class TestLaws:
+    def test_of_which_values(self, teams: Federation) -> None:
+        model = fit(teams)
+        body = np.setdiff1d(np.arange(teams.n_servers), find_heads(teams))
+        assert list(model.laws) == ["n", "m", "e", "k", "u", "x", "d"]
+        for name in "nme":
+            assert (model.laws[name].n, model.laws[name].hubs) == (len(body), 4)
+        for name in "kux":
+            assert (model.laws[name].n, model.laws[name].hubs) == (teams.n_rooms, 0)
+        assert (model.laws["d"].n, model.laws["d"].hubs) == (teams.n_users, 0)
+        n, m, e = teams.users_per_server, teams.rooms_per_server, teams.memberships_per_server
+        k, u = teams.servers_per_room, teams.users_per_room
+        values = {"n": n[body], "m": m[body], "e": (e - np.maximum(n, m))[body] + 1, "k": k, "u": u, "x": u - k + 1}
+        for name, column in values.items():
+            law = model.laws[name]
+            assert law.tail == np.count_nonzero(column >= law.xmin)
+            assert law.law is not None
+
+    def test_progress_is_told(self, teams: Federation) -> None:
+        heard: list[tuple[str, int, int]] = []
+        fit(teams, progress=lambda *step: heard.append(step))
+        assert heard == [("fitting laws", i, 7) for i in range(8)]
+
+    def test_twice_the_same(self, teams: Federation) -> None:
+        assert fit(teams).to_dict() == fit(teams).to_dict()
+
+
+class TestHeads:
+    @given(federations(max_users=40, max_servers=30))
+    @settings(max_examples=50)
+    def test_rule(self, federation: Federation) -> None:
+        e = federation.memberships_per_server.tolist()
+        share = max(0.01, 10 / len(e))
+        large = sorted((-x, s) for s, x in enumerate(e) if x >= share * sum(e))[:MOST]
+        assert find_heads(federation).tolist() == [s for _, s in large]
+
+    def test_large_ones_are_heads(self) -> None:
+        federation = with_heads(2, 150, 3)
+        heads = find_heads(federation)
+        assert federation.users_per_server[heads].tolist() == [60, 40, 20]
+        assert smallest_share(federation.n_servers) == 10 / 153
+
+    def test_twenty_at_most(self) -> None:
+        # 25 servers of 40 users among 1,000 of one: each holds 2 % of all memberships.
+        home = np.repeat(np.arange(1025), [40] * 25 + [1] * 1000)
+        federation = Federation.from_pairs(home, np.arange(len(home)), np.arange(len(home)) % 7)
+        assert find_heads(federation).tolist() == list(range(20))
+        assert smallest_share(1025) == 0.01
+
+    def test_none_among_few(self) -> None:
+        federation = Federation.from_pairs([0, 0, 0, 1], [0, 1, 2, 3], [0, 0, 0, 0])
+        assert len(find_heads(federation)) == 0
+
+
+class TestClasses:
+    @given(st.lists(st.one_of(st.integers(1, 400), st.integers(1, 10**15)), min_size=1))
+    def test_plain(self, x: list[int]) -> None:
+        assert size_class(np.array(x)).tolist() == [plain_class(v) for v in x]
+
+    def test_edges(self) -> None:
+        assert EDGES[:9].tolist() == [1, 2, 3, 4, 11, 32, 101, 317, 1001]
+        assert np.all(np.diff(EDGES) > 0)
+        assert plain_class(10**6) == 3 + round(2 * (log10(10**6) - 1))
+
+    @given(st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500)), min_size=1))
+    def test_pairs(self, pairs: list[tuple[int, int]]) -> None:
+        first, second = np.array(pairs).T
+        assert pair_kind(first, second).tolist() == [plain_kind(a, b) for a, b in pairs]
+
+    @given(st.lists(st.integers(0, 4095), min_size=1), st.lists(st.integers(0, 4095), min_size=1, unique=True))
+    def test_nearest(self, kinds: list[int], known: list[int]) -> None:
+        def apart(a: int, b: int) -> int:
+            return abs(a // 64 - b // 64) + abs(a % 64 - b % 64)
+
+        found = nearest_kind(np.array(kinds), np.array(known))
+        for kind, position in zip(kinds, found.tolist(), strict=True):
+            assert apart(kind, known[position]) == min(apart(kind, other) for other in known)
