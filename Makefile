@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check slow bench docs clean
+.PHONY: help demo test check slow bench model docs clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -67,6 +67,9 @@ slow: $(STAMP) ## run the statistical tests that take minutes
 
 bench: $(STAMP) ## time fit and sample at growing sizes
 	$(BIN)/python benchmarks/scale.py $(SIZES)
+
+model: $(STAMP) ## fit the built-in model anew
+	$(BIN)/fedgen fit $(EXAMPLE) -o configs/model.json --force
 
 docs: $(STAMP) ## write docs/commands.md anew from the command line
 	$(BIN)/typer fedgen.cli utils docs --name fedgen --title "The commands" --output docs/commands.md

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedgen.errors import UsageError
+from fedgen.federation import Federation
 from fedgen.progress import silent
 from fitting.classes import pair_kind, size_class
 from fitting.heads import find_heads
@@ -29,7 +31,7 @@ from fitting.tails import LawFit, fit_tail
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fedgen.federation import Federation, Integers
+    from fedgen.federation import Integers
     from fedgen.progress import Progress
 
 
@@ -40,7 +42,14 @@ def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapp
         federation: the measurement; anything that passes :meth:`Federation.check`, down to one user.
         progress: told after each law.
         provenance: kept in the model, see :func:`fedgen.provenance.record`.
+
+    Raises:
+        UsageError: not a federation.
+        InvariantError: a federation that breaks an invariant.
     """
+    if not isinstance(federation, Federation):
+        raise UsageError(f"fit takes a Federation, not {type(federation).__name__}; read a file with fedgen.read")
+    federation.check()
     heads = find_heads(federation)
     head_of = np.full(federation.n_servers, -1)
     head_of[heads] = np.arange(len(heads))
@@ -91,7 +100,7 @@ def _fit_laws(
     laws = {}
     for done, (symbol, (words, values, apart)) in enumerate(quantities.items()):
         progress("fitting laws", done, len(quantities))
-        laws[symbol] = fit_tail(words, values, hubs=apart)
+        laws[symbol] = fit_tail(words, values, heads=apart)
     progress("fitting laws", len(quantities), len(quantities))
     return laws
 

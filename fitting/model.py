@@ -147,6 +147,10 @@ class Model:
         }
         return {name: Margin.of(*column, self.laws[name].tail_law) for name, column in columns.items()}
 
+    def __repr__(self) -> str:
+        s = self.sizes
+        return f"Model(of {s.users} users, {s.servers} servers, {s.rooms} rooms; {self.digest[:19]})"
+
     # The file.
 
     def to_dict(self) -> dict[str, Any]:

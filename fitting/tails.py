@@ -47,8 +47,8 @@ class LawFit:
 
     Attributes:
         quantity: in words, "users per server".
-        n: how many values were looked at, hubs excluded.
-        hubs: how many values stand apart, listed as head servers.
+        n: how many values were looked at, head servers excluded.
+        heads: how many values are those of head servers, which are listed, not fitted (:mod:`fitting.heads`).
         law: the family, or None where no tail law is accepted.
         parameters, errors: of the law; an error is a standard error, told for the power law's exponent alone.
         xmin: the smallest value that the law covers; 0 without a law.
@@ -60,7 +60,7 @@ class LawFit:
 
     quantity: str
     n: int
-    hubs: int = 0
+    heads: int = 0
     law: str | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
@@ -80,26 +80,26 @@ class LawFit:
         return asdict(self)
 
 
-def fit_tail(quantity: str, values: Integers, hubs: int = 0) -> LawFit:
+def fit_tail(quantity: str, values: Integers, heads: int = 0) -> LawFit:
     """Fit the tail of positive integers by the rule of this module.
 
     Args:
         quantity: its name in words, for reports.
-        values: (n,) integers >= 1, hubs left out.
-        hubs: how many were left out.
+        values: (n,) integers >= 1, head servers left out.
+        heads: how many were left out.
 
     Never raises on degenerate data: the result then says in words why there is no law.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what `powerlaw` warns of, fits that do not converge, is checked here
-        return _fit_tail(quantity, values, hubs)
+        return _fit_tail(quantity, values, heads)
 
 
-def _fit_tail(quantity: str, values: Integers, hubs: int) -> LawFit:
+def _fit_tail(quantity: str, values: Integers, heads: int) -> LawFit:
     n = len(values)
 
     def no_law(why: str) -> LawFit:
-        return LawFit(quantity, n, hubs, evidence=f"{why}: measured probabilities alone")
+        return LawFit(quantity, n, heads, evidence=f"{why}: measured probabilities alone")
 
     if n < _SMALLEST_TAIL or len(np.unique(values)) < _FEWEST_DISTINCT:
         return no_law("too few values" if n < _SMALLEST_TAIL else "fewer than four distinct values")
@@ -141,7 +141,7 @@ def _fit_tail(quantity: str, values: Integers, hubs: int) -> LawFit:
                 better = None
     if best_rival is None:
         return LawFit(
-            quantity, n, hubs, law, parameters, errors, chosen, tail, ks, None, words + "no other family converged"
+            quantity, n, heads, law, parameters, errors, chosen, tail, ks, None, words + "no other family converged"
         )
     family, ratio, p = best_rival
     if better is not None:
@@ -154,7 +154,7 @@ def _fit_tail(quantity: str, values: Integers, hubs: int) -> LawFit:
         words += f"{family} is likelier, p = {p:.2g}, but does not fit; power law kept"
     else:
         words += f"power law and {family} are not distinguishable, p = {p:.2g}"
-    return LawFit(quantity, n, hubs, law, parameters, errors, chosen, tail, ks, family, words)
+    return LawFit(quantity, n, heads, law, parameters, errors, chosen, tail, ks, family, words)
 
 
 def _standard_error(alpha: float, xmin: int, tail: int) -> float:

@@ -10,6 +10,7 @@ others go to the body. So a federation of one server is a plain one.
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,16 @@ import numpy as np
 
 import fedgen
 from fedgen.errors import InfeasibleError, UsageError
+from fitting.model import Model
 from gen.apportion import reconcile
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
-    from fitting.model import Model
+    from fitting.model import Sizes
+
+
+_BYTES_PER_ROW = 80
+_BYTES_PER_PRESENCE = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +41,7 @@ class Plan:
         head_users: (H,) users of each head server that is kept, in the model's order: exact.
         seed: of the draw.
         model: digest of the model.
-        measured: S, U, R of the measurement.
+        measured: sizes of the measurement.
     """
 
     servers: int
@@ -46,10 +52,11 @@ class Plan:
     head_users: Integers
     seed: int
     model: str
-    measured: tuple[int, int, int]
+    measured: Sizes
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as it is written to ``plan.json``."""
+        """The plan as it is written to ``plan.json``; numbers under ``growth`` are factors over the measurement."""
+        measured = self.measured
         sizes = {"servers": self.servers, "users": self.users, "rooms": self.rooms}
         return {
             "fedgen": fedgen.__version__,
@@ -57,12 +64,13 @@ class Plan:
             "sizes": sizes,
             "expected": {"memberships": self.memberships, "presences": self.presences},
             "growth": {
-                **{k: v / m for (k, v), m in zip(sizes.items(), self.measured, strict=True)},
+                **{name: size / getattr(measured, name) for name, size in sizes.items()},
                 "head_servers": len(self.head_users),
                 "head_users": "constant share",
-                "rooms_per_user": "as measured",
-                "rooms_per_server": "as measured",
-                "room_size": "bounded as measured",
+                "rooms_per_user": self.memberships / self.users / (measured.memberships / measured.users),
+                "rooms_per_server": self.presences / self.servers / (measured.presences / measured.servers),
+                "users_per_room": self.memberships / self.rooms / (measured.memberships / measured.rooms),
+                "largest_room": "as measured",
             },
             "seed": self.seed,
             "versions": {"python": platform.python_version(), "numpy": np.__version__},
@@ -80,8 +88,10 @@ def make_plan(
 
     Raises:
         UsageError: a size or the seed is not a whole number in its range.
-        InfeasibleError: fewer users than servers.
+        InfeasibleError: fewer users than servers, or more than the memory of this machine holds.
     """
+    if not isinstance(model, Model):
+        raise UsageError(f"sample takes a Model, not {type(model).__name__}; load a file with fedgen.Model.load")
     for name, size in (("servers", servers), ("users", users), ("rooms", rooms)):
         if size is not None and (not _whole(size) or size < 1):
             raise UsageError(f"{name}: {size} is not a size; give a whole number from 1 up")
@@ -103,6 +113,7 @@ def make_plan(
     presences = _within(
         n_servers * s.presences / s.servers, max(n_servers, n_rooms), min(n_servers * n_rooms, memberships)
     )
+    _fits_memory(n_servers, n_users + memberships, presences)
     return Plan(
         servers=n_servers,
         users=n_users,
@@ -112,8 +123,20 @@ def make_plan(
         head_users=_head_users(model, n_servers, n_users),
         seed=int(seed),
         model=model.digest,
-        measured=(s.servers, s.users, s.rooms),
+        measured=s,
     )
+
+
+def _fits_memory(n_servers: int, rows: int, presences: int) -> None:
+    """Refuse what would die half-way: bytes per row as measured, with some air (benchmarks/README.md)."""
+    needed = _BYTES_PER_ROW * rows + _BYTES_PER_PRESENCE * presences
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InfeasibleError(
+            f"a federation of {n_servers} servers, {presences} presences and {rows} users and memberships needs about "
+            f"{needed / 2**30:.0f} GiB of memory, this machine has {there / 2**30:.0f}; "
+            f"at these proportions give at most {int(n_servers * there / needed)} servers"
+        )
 
 
 def _head_users(model: Model, n_servers: int, n_users: int) -> Integers:

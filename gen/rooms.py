@@ -118,7 +118,7 @@ def _goal(model: Model, plan: Plan) -> Floats:
     """The totals the plan aims at, in the columns of :func:`_totals`."""
     heads, n_heads = model.heads, len(plan.head_users)
     memberships = plan.head_users * heads.memberships[:n_heads] / heads.users[:n_heads]
-    presences = np.minimum(heads.rooms[:n_heads] * plan.rooms / model.sizes.rooms, plan.rooms)
+    presences = np.minimum(heads.rooms[:n_heads] * plan.rooms / model.sizes.rooms, np.minimum(plan.rooms, memberships))
     n_body = plan.servers - n_heads
     body_presences = max(plan.presences - presences.sum(), n_body)
     body_memberships = max(plan.memberships - memberships.sum(), body_presences)

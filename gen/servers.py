@@ -51,8 +51,11 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     columns = np.stack((pool.users, pool.rooms, pool.memberships), axis=1)
     n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
     n = reconcile(n, 1, users - count + 1, users, rng)
-    m = reconcile(m, 1, offering, places, rng)
-    low, high = np.maximum(n, m), n * m
+    most = int(model.degrees.rooms.max())  # rooms of a user, bounded as measured unless the plan asks for more
+    if np.minimum(n * most, offering).sum() < places:
+        most = offering
+    m = reconcile(m, 1, np.minimum(n * most, offering), places, rng)
+    low, high = np.maximum(n, m), n * np.minimum(m, most)
     e = np.clip(e, low, high)
     e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     return Servers(n, m, e)

@@ -86,8 +86,9 @@ def _degrees(model: Model, plan: Plan, kind: Integers, users: Integers, group_sl
     if law is not None:
         tail = alike >= law.xmin
         alike[tail] = model.margins["d"].redraw(alike[tail], rng, top=int(table.rooms.max()))
-    most = np.repeat(m - 1, n)
-    beyond = np.diff(group_slots) - n
+    e, top = np.diff(group_slots), int(table.rooms.max())
+    most = np.repeat(np.where(e <= n * top, np.minimum(m, top), m) - 1, n)
+    beyond = e - n
     return 1 + apportion(beyond, users, bend(beyond, users, alike - 1, most), most, rng)
 
 

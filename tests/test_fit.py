@@ -139,10 +139,10 @@ class TestLaws:
         body = np.setdiff1d(np.arange(teams.n_servers), find_heads(teams))
         assert list(model.laws) == ["n", "m", "e", "k", "u", "x", "d"]
         for name in "nme":
-            assert (model.laws[name].n, model.laws[name].hubs) == (len(body), 4)
+            assert (model.laws[name].n, model.laws[name].heads) == (len(body), 4)
         for name in "kux":
-            assert (model.laws[name].n, model.laws[name].hubs) == (teams.n_rooms, 0)
-        assert (model.laws["d"].n, model.laws["d"].hubs) == (teams.n_users, 0)
+            assert (model.laws[name].n, model.laws[name].heads) == (teams.n_rooms, 0)
+        assert (model.laws["d"].n, model.laws["d"].heads) == (teams.n_users, 0)
         n, m, e = teams.users_per_server, teams.rooms_per_server, teams.memberships_per_server
         k, u = teams.servers_per_room, teams.users_per_room
         values = {"n": n[body], "m": m[body], "e": (e - np.maximum(n, m))[body] + 1, "k": k, "u": u, "x": u - k + 1}

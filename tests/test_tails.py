@@ -194,11 +194,11 @@ class TestDegenerate:
         ],
     )
     def test_no_law(self, values: list[int], why: str) -> None:
-        fit = fit_tail("users", np.array(values, dtype=np.int64), hubs=2)
+        fit = fit_tail("users", np.array(values, dtype=np.int64), heads=2)
         assert fit.law is None
         assert fit.evidence.startswith(why)
         assert fit.evidence.endswith("measured probabilities alone")
-        assert (fit.quantity, fit.n, fit.hubs) == ("users", len(values), 2)
+        assert (fit.quantity, fit.n, fit.heads) == ("users", len(values), 2)
 
     @given(
         st.lists(

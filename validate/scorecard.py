@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import UsageError
+from fedgen.federation import Federation
 from fedgen.progress import silent
 from fedgen.statistics.structure import concentration
 from validate.trials import trials
@@ -18,7 +19,6 @@ from validate.verdict import LEVEL, step_down
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fedgen.federation import Federation
     from fedgen.progress import Progress
     from validate.trials import Trial
 
@@ -144,6 +144,10 @@ class Scorecard:
             "reported": [_jsonable(asdict(line)) for line in self.reported],
         }
 
+    def __repr__(self) -> str:
+        verdict = "rejected" if self.rejected else "not rejected"
+        return f"Scorecard({self.within} of {self.judged} rows within their floor, {verdict})"
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("", "statistic", "distance", "floor", "ratio", "verdict"))
         lines = (
@@ -179,7 +183,11 @@ def validate(
     least = round(1 / LEVEL) - 1
     if replicates < least:
         raise UsageError(f"replicates: {replicates} cannot reject at {LEVEL:.0%}; give at least {least}")
+    if seed < 0:
+        raise UsageError(f"seed: {seed} is not a seed; give a whole number from 0 up")
     for name, side in (("generated", generated), ("measured", against)):
+        if not isinstance(side, Federation):
+            raise UsageError(f"validate takes Federations, not {type(side).__name__}; read a file with fedgen.read")
         if side.n_memberships == 0:
             raise UsageError(f"the {name} federation has no membership to compare: give one that has some")
     ours, theirs = concentration(generated), concentration(against)

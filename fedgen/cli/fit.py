@@ -66,7 +66,7 @@ def print_laws(model: "Model") -> None:
         (
             law.quantity,
             law.n,
-            law.hubs,
+            law.heads,
             law.law,
             ", ".join(_parameter(name, value, law.errors.get(name)) for name, value in law.parameters.items()),
             law.xmin if law.law else None,
@@ -75,7 +75,7 @@ def print_laws(model: "Model") -> None:
         )
         for law in laws
     ]
-    header = ("quantity", "sample", "hubs", "law", "parameters", "xmin", "tail", "KS")
+    header = ("quantity", "sample", "heads", "law", "parameters", "xmin", "tail", "KS")
     terminal.print_table("Fitted laws", header, rows)
     terminal.print_pairs("Evidence", [(law.quantity, law.evidence) for law in laws])
 

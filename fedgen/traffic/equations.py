@@ -36,6 +36,9 @@ class Load:
     tx: Floats
     rx: Floats
 
+    def __repr__(self) -> str:
+        return f"Load({len(self.tx)} servers, {self.total:.6g} transactions)"
+
     @property
     def total(self) -> float:
         """T: all transactions per unit of time, counted once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, nan
 from typing import TYPE_CHECKING
 
 from fedgen.statistics.load import hub_share, load_curve, load_per_user
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fedgen.federation import Federation, Floats, Integers
+
+
+SAME_SIZE = 1.5
+"""Up to this factor between their numbers of servers two load curves are compared by rank share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,14 @@ def _where_sent(distance: Callable[[ServerLoad, ServerLoad], float]) -> Callable
     return guarded
 
 
+def _curves_apart(generated: ServerLoad, measured: ServerLoad) -> float:
+    """The hub is one rank, and its share of the ranks is 1/S: curves of another S differ for that alone."""
+    ranks = len(generated.curve) - 1, len(measured.curve) - 1
+    if max(ranks) > SAME_SIZE * min(ranks):
+        return nan
+    return curve_distance(generated.curve, measured.curve)
+
+
 LOAD = ClusterGroup(
     statistic=ServerLoad.of,
     resampled=_resampled,
@@ -84,8 +96,14 @@ LOAD = ClusterGroup(
             value=lambda side: side.hub,
         ),
         ClusterMetric(
-            Description("D2", "cumulative load, servers by users", "sup", top=1.0),
-            _where_sent(lambda a, b: curve_distance(a.curve, b.curve)),
+            Description(
+                "D2",
+                "cumulative load, servers by users",
+                "sup",
+                top=1.0,
+                undefined="the numbers of servers differ by a factor: ranks do not compare; see D1h",
+            ),
+            _where_sent(_curves_apart),
         ),
         ClusterMetric(
             Description("D3", "load per user", "log10 ratio"),
