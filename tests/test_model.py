@@ -111,7 +111,8 @@ def test_the_builtin_model_is_the_one_that_make_model_gives(model: Model) -> Non
     shipped, fresh = Model.builtin().to_dict(), model.to_dict()
     for law in shipped["laws"].values():  # an optimum may differ in its last digits between machines
         for part in ("parameters", "errors", "ks"):
-            law[part] = pytest.approx(law[part], rel=1e-4)
+            if law[part]:
+                law[part] = pytest.approx(law[part], rel=1e-4)
     for part in set(fresh) - {"digest", "provenance"}:
         assert fresh[part] == shipped[part]
 
