@@ -1,5 +1,6 @@
 """Time and peak memory of fit and sample, through the command line, at growing numbers of servers."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,12 +17,16 @@ UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
 def main() -> None:
     """Print one line per run."""
-    sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="numbers of servers")
+    parser.add_argument("--data", type=Path, default=EXAMPLE, help="the federation that is fitted")
+    arguments = parser.parse_args()
+    sizes: tuple[int, ...] = arguments.sizes
     print(f"{'run':<24}{'seconds':>10}{'memberships':>14}{'per second':>14}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.json"
-        fitted, seconds, peak = run("fit", EXAMPLE, "-o", model)
-        show("fit the example", seconds, fitted["sizes"]["memberships"], peak)
+        fitted, seconds, peak = run("fit", arguments.data, "-o", model)
+        show("fit", seconds, fitted["sizes"]["memberships"], peak)
         for size in sizes:
             output = Path(folder) / f"sample-{size}"
             sampled, seconds, peak = run("sample", model, "--servers", size, "-o", output)

@@ -46,7 +46,7 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     wanted = int(rooms.body_users.sum())
 
     ceiling = _ceiling(model, wanted + int(rooms.head_users.sum()))
-    tops = (min(users - count + 1, ceiling), min(offering, ceiling))
+    tops = (min(users - count + 1, ceiling), min(offering, ceiling), ceiling)
     pool = _draw(model, count, (users / count, places / count, wanted / count), tops, rng)
     columns = np.stack((pool.users, pool.rooms, pool.memberships), axis=1)
     n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
@@ -56,6 +56,8 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
         most = offering
     m = reconcile(m, 1, np.minimum(n * most, offering), places, rng)
     low, high = np.maximum(n, m), n * np.minimum(m, most)
+    modest = np.minimum(high, np.maximum(low, ceiling))
+    high = modest if modest.sum() >= wanted else high
     e = np.clip(e, low, high)
     e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     return Servers(n, m, e)
@@ -69,19 +71,19 @@ def _ceiling(model: Model, memberships: int) -> int:
 
 
 def _draw(
-    model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int], rng: np.random.Generator
+    model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int, int], rng: np.random.Generator
 ) -> Servers:
-    """Independent servers; ``means`` of (n, m, e) are what the plan asks for."""
+    """Independent servers; ``means`` of (n, m, e) are what the plan asks for, ``tops`` their largest."""
     table = model.servers
     upto = np.cumsum(table.number)
     row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
     n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
     m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
     beyond = spare(table.users, table.rooms, table.memberships)
-    x = model.margins["e"].redraw(beyond[row] + 1, rng) - 1
+    x = model.margins["e"].redraw(beyond[row] + 1, rng, top=tops[2]) - 1
     n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
     m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
     fewest = np.maximum(n, m)
-    x = np.minimum(x, n * m - fewest)
+    x = np.minimum(x, np.minimum(n * m, np.maximum(tops[2], fewest)) - fewest)
     x = stretch(x, 0, int(x.max()), max(means[2] - float(fewest.mean()), 0.0), count, rng)
     return Servers(n, m, np.minimum(fewest + x, n * m))
