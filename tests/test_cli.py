@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fedgen.cli import run
+from fedgen.cli.commands import run
+from fedgen.io import read
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
 COMMANDS = ("fit", "sample", "validate", "info", "convert")
@@ -20,6 +22,14 @@ def fedgen(*words: object, **options: object) -> "subprocess.CompletedProcess[st
     """Run the command line as a user does, away from any terminal."""
     command = [sys.executable, "-m", "fedgen.cli", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """A command that runs in this process leaves interrupts as they were."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 def is_one_error_line(text: str) -> bool:
@@ -62,13 +72,15 @@ def test_without_a_command_the_help_goes_to_stderr(capsys: pytest.CaptureFixture
         (["--nope"], "--nope"),
         (["fit"], "DATA"),
         (["fit", "a", "b"], "b"),
-        (["sample", "--servers", "0"], "--servers"),
-        (["sample", "--servers", "-5"], "--servers"),
-        (["sample", "--users", "many"], "--users"),
-        (["sample", "--rooms", "1.5"], "--rooms"),
-        (["sample", "--seed", "-1"], "--seed"),
-        (["sample", "--jobs", "0"], "--jobs"),
-        (["sample", "--format", "xlsx"], "parquet"),
+        (["sample", "--servers", "0"], "'--servers': '0' is not a whole number from 1 up; see fedgen sample --help"),
+        (["sample", "--servers", "-5"], "'--servers': '-5' is not a whole number from 1 up;"),
+        (["sample", "--users", "many"], "'--users': 'many' is not a whole number from 1 up;"),
+        (["sample", "--rooms", "1.5"], "'--rooms': '1.5' is not a whole number from 1 up;"),
+        (["sample", "--seed", "-1"], "'--seed': '-1' is not a whole number from 0 up;"),
+        (["sample", "--jobs", "0"], "'--jobs': '0' is not a whole number from 1 up;"),
+        (["sample", "--format", "xlsx"], "'--format': 'xlsx' is not one of 'parquet', 'csv',"),
+        (["info", ""], "'X': '' names neither a file nor a folder;"),
+        (["fit", "data", "--output="], "'--output': '' names neither a file nor a folder;"),
         (["validate", "generated"], "--against"),
         (["convert", "in"], "OUT"),
     ],
@@ -90,6 +102,13 @@ def test_wrong_usage_as_a_process() -> None:
     assert is_one_error_line(done.stderr)
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_usage_has_no_braces(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "-h"]) == 0
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert not set("{}") & set(usage)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -98,6 +117,8 @@ def test_wrong_usage_as_a_process() -> None:
         ("broken.json", b'{"nodes": [{"kind": "Us'),
         ("other.json", b'{"a": 1}'),
         ("model.json", b'{"format": "fedgen-model", "version": 1}'),
+        ("deep.json", b'{"nodes":' + b"[" * 200_000),
+        ("deeper.json", b'{"a":' * 200_000),
         ("cut.csv.gz", EXAMPLE.read_bytes()[:5000]),
         ("columns.csv", b"user,room\n1,2\n"),
         ("twohomes.csv", b"user,server,room\n1,1,1\n1,2,2\n"),
@@ -114,6 +135,7 @@ def test_bad_input_is_one_line_that_names_it(
         assert not out
         assert is_one_error_line(err)
         assert str(path) in err
+        assert "fault of fedgen" not in err
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
@@ -186,8 +208,24 @@ def test_full_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert is_one_error_line(done.stderr)
-    assert "space" in done.stderr
+    assert done.stderr == (
+        "fedgen: error: standard output cannot be written (No space left on device); send it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "1>&- 2>&-"])
+@pytest.mark.parametrize(
+    "words",
+    [["info", str(EXAMPLE)], ["convert", str(EXAMPLE), "out"]],
+    ids=lambda words: words[0],
+)
+def test_a_closed_stream_costs_nothing_but_the_talk(words: list[str], closed: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "fedgen.cli", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert not any(word in done.stdout + done.stderr for word in ("Traceback", "error", "Exception"))
+    if "out" in words:
+        assert read(tmp_path / "out").n_servers == 930
 
 
 @pytest.mark.parametrize("flag", [[], ["--json"]])
@@ -221,6 +259,65 @@ def test_interrupt_is_one_line_and_leaves_nothing_finished(tmp_path: Path) -> No
     assert not list(tmp_path.rglob("manifest.json"))
 
 
+@pytest.mark.parametrize("module", ["typer", "msgspec", "numpy", "pyarrow.csv"])
+def test_interrupt_while_starting_is_one_line(module: str) -> None:
+    """The interrupt comes when the module is looked for, as if somebody had pressed Ctrl-C just then."""
+    script = f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["fedgen", "info", {str(EXAMPLE)!r}]
+from fedgen.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fedgen: error: interrupted; nothing was finished\n"
+
+
+@pytest.mark.parametrize("words", [["info"], ["convert", "--json"], ["sample"], ["validate", "--json"], ["fit"]])
+def test_interrupt_after_the_result_is_no_failure(words: list[str], tmp_path: Path) -> None:
+    """The interrupt comes with each thing that is printed."""
+    script = f"""
+import os, signal, sys
+write = sys.stdout.write
+
+def interrupted(text):
+    os.kill(os.getpid(), signal.SIGINT)
+    return write(text)
+
+sys.stdout.write = interrupted
+sys.argv = {["fedgen", *words]!r} + sys.argv[1:]
+from fedgen.cli import main
+main()
+"""
+    rest = {
+        "info": [EXAMPLE],
+        "convert": [EXAMPLE, "out.csv"],
+        "sample": ["--servers", "30", "-q"],
+        "validate": ["tiny.csv", "--against", "tiny.csv", "-o", "scorecard.json"],
+        "fit": ["tiny.csv"],
+    }[words[0]]
+    (tmp_path / "tiny.csv").write_text(TINY)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, rest)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    made = {"convert": "out.csv", "validate": "scorecard.json", "fit": "model.json"}.get(words[0], "tiny.csv")
+    assert (tmp_path / made).exists()
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     for words, environment in ((["--debug", "info"], {}), (["info"], {"FEDGEN_DEBUG": "1"})):
@@ -234,7 +331,7 @@ def test_results_alone_are_on_stdout(tmp_path: Path) -> None:
     model = tmp_path / "model.json"
     done = fedgen("fit", EXAMPLE, "-o", model, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["model"] == str(model)
+    assert json.loads(done.stdout)["output"] == str(model)
     done = fedgen("sample", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == "fedgen: model: model.json of this folder\n"
@@ -285,11 +382,13 @@ def test_tables_on_a_terminal_honour_no_color(tmp_path: Path) -> None:
     path = tmp_path / "tiny.csv"
     path.write_text(TINY)
     words = ("-m", "fedgen.cli", "validate", path, "--against", path)
-    shown, plain = on_terminal("stdout", *words), on_terminal("stdout", *words, NO_COLOR="1")
+    shown, plain = (on_terminal("stdout", *words, COLUMNS="200", **more) for more in ({}, {"NO_COLOR": "1"}))
     assert "A1" in shown
     assert "A1" in plain
     assert "\x1b[" in shown
     assert not any(colour in plain for colour in COLOURS)
+    narrow = on_terminal("stdout", *words, COLUMNS="40")
+    assert "  D1h  share of all tx that the hub sends  " in narrow  # whole, whatever the terminal makes of it
 
 
 WORK = """
@@ -334,6 +433,20 @@ def test_no_room_on_the_disk_is_one_line(name: str, tmp_path: Path) -> None:
     assert not any(entry.is_file() for entry in tmp_path.iterdir())
 
 
+def test_memory_that_runs_out_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gen.sample.draw", exhausted)
+    assert run(["sample", "-q", "-o", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert is_one_error_line(err)
+    assert "memory" in err
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds address space")
 def test_no_room_in_memory_is_one_line(tmp_path: Path) -> None:
     import resource
@@ -342,7 +455,7 @@ def test_no_room_in_memory_is_one_line(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
     done = fedgen("sample", "--users", "20000000000", "-q", "-o", tmp_path / "out", preexec_fn=tight)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert is_one_error_line(done.stderr)
     assert "memory" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,10 @@
 """What each command does: the result on stdout, the files that it leaves, its exit code."""
 
 import json
+import re
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +12,12 @@ import jsonschema
 import pytest
 
 import fedgen
-from fedgen.cli import run
+from fedgen.cli.commands import run
 from fedgen.cli.info import describe
 from fedgen.cli.options import FormatName
+from fedgen.errors import OutputError
 from fedgen.federation import Federation
+from fedgen.provenance import record
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
 SIZES = {"servers": 930, "users": 2430, "rooms": 532, "memberships": 5386, "presences": 2422}  # configs/debian_teams.md
@@ -24,6 +30,20 @@ def result(capsys: Captured, *words: object, code: int = 0) -> dict[str, Any]:
     assert run([*map(str, words), "--json"]) == code
     printed: dict[str, Any] = json.loads(capsys.readouterr().out)
     return printed
+
+
+def provenance_keys() -> set[str]:
+    """The keys of a provenance record, which its schema documents."""
+    made = record([])
+    return {*made, *made["versions"]}
+
+
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """A command that runs in this process leaves interrupts as they were."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +82,8 @@ class TestFit:
         model = fedgen.Model.load(path)
         assert all(law.quantity in out for law in model.laws.values())
         assert str(path) in out
+        for explained in ("e - max(n, m)", "u - k", "two-sided likelihood-ratio test", "heads:"):
+            assert explained in out
         assert model.provenance["command"] == ["fedgen", "fit", str(EXAMPLE), "-o", str(path)]
 
     def test_default_is_model_json_here(
@@ -69,7 +91,7 @@ class TestFit:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         printed = result(capsys, "fit", EXAMPLE)
-        assert printed["model"] == "model.json"
+        assert printed["output"] == "model.json"
         assert printed["digest"] == fedgen.Model.load("model.json").digest
         assert printed["sizes"] == SIZES
 
@@ -144,6 +166,18 @@ class TestSample:
 
 
 class TestValidate:
+    def test_what_was_computed_is_printed_even_if_it_cannot_be_written(
+        self, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(path: Path, *_: object, **__: object) -> None:
+            raise OutputError(f"{path}: cannot be written (No space left on device); free some space")
+
+        monkeypatch.setattr("fedgen.io.output.write_file", full)
+        assert run(["validate", str(EXAMPLE), "--against", str(EXAMPLE), "-o", str(tmp_path / "s.json")]) == 1
+        out, err = capsys.readouterr()
+        assert out.endswith("not rejected\n")
+        assert err.endswith("free some space\n")
+
     def test_rejection_is_exit_code_3(self, blind: Path, tmp_path: Path, capsys: Captured) -> None:
         path = tmp_path / "scorecard.json"
         assert run(["validate", str(blind), "--against", str(EXAMPLE), "-o", str(path)]) == 3
@@ -167,11 +201,18 @@ class TestValidate:
         table = capsys.readouterr().out
         printed = result(capsys, *words, code=code)
         assert code == (3 if printed["rejected"] else 0)
+        header = table.splitlines()[1].split()
+        assert header == ["row", "statistic", "distance", "floor", "ratio", "detectable", "p", "verdict"]
+        assert "another --seed may decide otherwise" in table
         assert f"{printed['within']} of {printed['judged']} rows" in table
         for row in printed["rows"]:
             (line,) = (line for line in table.splitlines() if line.split()[:1] == [row["name"]])
             assert row["statistic"] in line
             assert line.endswith(row["verdict"])
+            if row["p"] is not None:
+                assert [f"{row[name]:.4g}" for name in ("detectable", "p")] == line.split(row["verdict"])[0].split()[
+                    -2:
+                ]
 
 
 class TestInfo:
@@ -179,8 +220,8 @@ class TestInfo:
         printed = result(capsys, "info", EXAMPLE)
         assert printed["counts"] == SIZES
         assert printed["format"] == "csv"
-        assert printed["largest"]["users per room (u)"] == 583
-        assert printed["concentration"]["top-1 share of users"] == pytest.approx(0.2889, abs=5e-5)
+        assert printed["largest"]["users_per_room"] == 583
+        assert printed["concentration"]["top_1_share"] == pytest.approx(0.2889, abs=5e-5)
         assert run(["info", str(EXAMPLE)]) == 0
         assert "2,430" in capsys.readouterr().out
 
@@ -195,14 +236,19 @@ class TestInfo:
         """Server 0 has users 0, 1; server 1 has user 2. Room 0 holds all three, room 1 user 0 alone."""
         federation = Federation.from_pairs([0, 0, 1], [0, 1, 2, 0], [0, 0, 0, 1])
         load = describe(federation)["load"]
-        assert load["transactions per user (T/U)"] == pytest.approx(2.5 / 3)  # (1/2 + 1) + 1
-        assert load["hub's share of all tx"] == pytest.approx(1.5 / 2.5)
-        assert load["hub's share of all rx"] == pytest.approx(1 / 2.5)
-        assert load["hub is part of"] == pytest.approx(1 / 2)
+        assert load["load_per_user"] == pytest.approx(2.5 / 3)  # (1/2 + 1) + 1
+        assert load["hub_share_tx"] == pytest.approx(1.5 / 2.5)
+        assert load["hub_share_rx"] == pytest.approx(1 / 2.5)
+        assert load["hub_share"] == pytest.approx(1 / 2)
 
     def test_a_federation_that_sends_nothing(self, tmp_path: Path, capsys: Captured) -> None:
         (tmp_path / "lone.csv").write_text("user,server,room\n0,0,0\n")
-        assert result(capsys, "info", tmp_path / "lone.csv")["load"] == {"transactions per user (T/U)": 0.0}
+        assert result(capsys, "info", tmp_path / "lone.csv")["load"] == {
+            "load_per_user": 0.0,
+            "hub_share_tx": None,
+            "hub_share_rx": None,
+            "hub_share": None,
+        }
 
 
 class TestConvert:
@@ -225,3 +271,112 @@ class TestConvert:
             assert run(["convert", str(EXAMPLE), str(tmp_path / form), "--format", form]) == 0
             assert isinstance(json.loads((tmp_path / form).read_text()), dict)
         capsys.readouterr()
+
+    def test_unknown_suffix_is_wrong_usage(self, tmp_path: Path, capsys: Captured) -> None:
+        assert run(["convert", str(EXAMPLE), str(tmp_path / "f.xlsx")]) == 2
+        assert "no format has the suffix .xlsx; the suffixes are .csv, .json, .graphml" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+        assert run(["convert", str(EXAMPLE), str(tmp_path / "f.xlsx"), "--format", "csv"]) == 0
+        capsys.readouterr()
+
+    def test_json_tells_what_was_made(self, tmp_path: Path, capsys: Captured) -> None:
+        place = tmp_path / "f.graphml"
+        assert result(capsys, "convert", EXAMPLE, place) == {**SIZES, "format": "graphml", "output": str(place)}
+
+
+class TestInputsAreKept:
+    """``--force`` overwrites results, never what a command reads."""
+
+    @pytest.fixture
+    def held(self, model: Path, generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+        shutil.copytree(generated, tmp_path / "folder")
+        shutil.copy(model, tmp_path / "model.json")
+        shutil.copy(EXAMPLE, tmp_path / "table.csv.gz")
+        (tmp_path / "link").symlink_to("table.csv.gz")
+        (tmp_path / "here").symlink_to("folder")
+        monkeypatch.chdir(tmp_path)
+        return self.contents(tmp_path)
+
+    def contents(self, path: Path) -> dict[str, bytes]:
+        return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "validate folder --against table.csv.gz -o table.csv.gz",
+            "validate folder --against table.csv.gz -o link",
+            "validate table.csv.gz --against folder -o folder/manifest.json",
+            "sample model.json -o model.json --format csv",
+            "sample -o model.json --format csv",
+            "convert folder folder",
+            "convert folder here",
+            "convert folder here/users/f.csv",
+            "convert folder here/../folder",
+            "convert table.csv.gz table.csv.gz",
+            "convert link table.csv.gz",
+            "convert table.csv.gz link",
+            "fit table.csv.gz -o table.csv.gz",
+            "fit folder -o folder/model.json",
+        ],
+    )
+    def test_it_is_refused(self, words: str, held: dict[str, bytes], tmp_path: Path, capsys: Captured) -> None:
+        assert run([*words.split(), "--force"]) == 2
+        out, err = capsys.readouterr()
+        assert not out
+        assert re.search(r": error: .*(is the input itself|lies within the input).*; name another place\n$", err)
+        assert self.contents(tmp_path) == held
+
+    def test_a_neighbour_is_no_input(self, held: dict[str, bytes], capsys: Captured) -> None:
+        assert "folder/manifest.json" in held
+        assert run(["convert", "folder", "folder2", "--force"]) == 0
+        assert run(["convert", "table.csv.gz", "folder2", "--force"]) == 0
+        capsys.readouterr()
+
+
+class TestTheWrongKind:
+    def told(self, capsys: Captured, *words: object) -> str:
+        assert run(list(map(str, words))) == 1
+        return capsys.readouterr().err.splitlines()[-1].removeprefix("fedgen: error: ")
+
+    def test_a_federation_for_a_model(self, generated: Path, tmp_path: Path, capsys: Captured) -> None:
+        for given in (generated, EXAMPLE):
+            line = self.told(capsys, "sample", given, "-o", tmp_path / "out")
+            assert line == f"{given}: is a federation, not a model; fit it first: fedgen fit {given}"
+        assert self.told(capsys, "sample", tmp_path) == (
+            f"{tmp_path}: is a folder, not a model; give the file that fedgen fit wrote"
+        )
+
+    def test_a_model_for_a_federation(self, model: Path, tmp_path: Path, capsys: Captured) -> None:
+        for words in (
+            ("fit", model, "-o", tmp_path / "m.json"),
+            ("convert", model, tmp_path / "out"),
+            ("validate", model, "--against", EXAMPLE),
+            ("validate", EXAMPLE, "--against", model),
+        ):
+            line = self.told(capsys, *words)
+            assert line == f"{model}: is a model, not a federation; sample it first: fedgen sample {model}"
+
+
+class TestJson:
+    def keys(self, document: object) -> set[str]:
+        """Every key of a document, but for those that are data: the names of inputs."""
+        if isinstance(document, dict):
+            inner = [self.keys(value) for key, value in document.items() if key != "inputs"]
+            return set(document).union(*inner)
+        return set().union(*map(self.keys, document)) if isinstance(document, list) else set()
+
+    def test_keys_are_identifiers_that_the_documentation_names(
+        self, model: Path, generated: Path, tmp_path: Path, capsys: Captured
+    ) -> None:
+        page = (Path(__file__).parents[1] / "docs" / "json.md").read_text()
+        for words in (
+            ("fit", EXAMPLE, "-o", tmp_path / "model.json"),
+            ("sample", model, "--servers", 30, "-o", tmp_path / "out"),
+            ("info", generated),
+            ("info", model),
+            ("convert", EXAMPLE, tmp_path / "f.csv"),
+        ):
+            found = self.keys(result(capsys, *words)) - {"n", "m", "e", "k", "u", "x", "d"}
+            assert found
+            assert all(re.fullmatch("[a-z][a-z0-9_]*", key) for key in found)
+            assert {key for key in found if f"`{key}`" not in page} <= provenance_keys(), words

@@ -14,15 +14,16 @@ import fedgen
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("numpy", "scipy", "pyarrow", "rich", "networkx", "numba", "powerlaw", "matplotlib", "msgspec")
+LIGHT = ("typer", "pydantic")
 PACKAGES = ("fedgen", "fitting", "gen", "validate")
 
 
 def loaded_after(code: str) -> set[str]:
-    """The heavy libraries that are loaded after ``code`` has run in a fresh interpreter."""
+    """The libraries of HEAVY and LIGHT that are loaded after ``code`` has run in a fresh interpreter."""
     code = f"import sys\ntry:\n    {code}\nfinally:\n    print('\\n' + ' '.join(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
-    return set(HEAVY) & set(done.stderr.splitlines()[-1].split())
+    return {*HEAVY, *LIGHT} & set(done.stderr.splitlines()[-1].split())
 
 
 class TestImports:
@@ -34,14 +35,18 @@ class TestImports:
         [
             "import fedgen",
             "import fedgen; fedgen.FedgenError",
-            "from fedgen.cli import run; run(['--help'])",
-            "from fedgen.cli import run; run(['sample', '--help'])",
-            "from fedgen.cli import run; run(['--version'])",
+            "from fedgen.cli.commands import run; run(['--help'])",
+            "from fedgen.cli.commands import run; run(['sample', '--help'])",
+            "from fedgen.cli.commands import run; run(['--version'])",
             "import fitting, gen, validate",
         ],
     )
     def test_nothing_heavy(self, code: str) -> None:
-        assert loaded_after(code) == set()
+        assert loaded_after(code) & set(HEAVY) == set()
+
+    def test_the_entry_point_is_there_before_anything_that_takes_time(self) -> None:
+        assert {"typer", "pydantic"} & loaded_after("import fedgen.cli; fedgen.cli.main") == set()
+        assert "typer" in loaded_after("import fedgen.cli.commands")
 
     def test_help_is_quick(self) -> None:
         def seconds() -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SCHEMAS = Path(directory.__file__).parents[1] / "schemas"
 FEDERATION = Federation.from_pairs([0, 0, 1], [0, 2, 0, 1, 2], [0, 0, 1, 1, 1])
 OTHER = Federation.from_pairs([0, 1], [0, 1], [0, 0])
+PRESENCES = {"server": [0, 1, 0, 1], "room": [0, 0, 1, 1], "users": [1, 1, 2, 1], "weight": [0.5, 0.5, 1.5, 0.5]}
 PLAN = {"fedgen": "0.1.0", "sizes": {"servers": 2, "users": 3, "rooms": 2}, "seed": 7}
 
 
@@ -110,7 +111,7 @@ def test_finished_result_stays_unless_forced(tmp_path: Path) -> None:
     assert read(path).same_as(OTHER)
 
 
-def test_unfinished_is_not_read_and_is_continued(tmp_path: Path) -> None:
+def test_unfinished_is_not_read_and_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "out"
     unfinished(path, PLAN)
     with pytest.raises(FormatError, match=r"out: is an unfinished federation directory \(no manifest.json\); run"):
@@ -160,7 +161,10 @@ def test_empty_folder_is_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("none/out", "No such file or directory); create its folder first"), ("f/out", "Not a directory); choose a path")],
+    [
+        ("none/out", "No such file or directory); create its folder, or see"),
+        ("f/out", "Not a directory); choose a path"),
+    ],
 )
 def test_places_that_cannot_hold_it(place: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "f").touch()
@@ -211,6 +215,12 @@ def replace_table(path: Path, name: str, **columns: Any) -> None:
     rewrite_manifest(path, vouch)
 
 
+def rewrite_and_remove(path: Path, table: str) -> None:
+    """A directory without the parts of a table, with a manifest that agrees."""
+    (path / f"{table}/part-00000.parquet").unlink()
+    rewrite_manifest(path, lambda m: m.update(files=[file for file in m["files"] if table not in file["path"]]))
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no federation": (
         lambda path: [(path / name).unlink() for name in ("plan.json", "manifest.json")],
@@ -239,6 +249,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "other counts": (
         lambda path: rewrite_manifest(path, lambda m: m["counts"].update(memberships=6)),
         "memberships: 5 rows, manifest.json states 6; write the directory again",
+    ),
+    "other presences": (
+        lambda path: rewrite_manifest(path, lambda m: m["counts"].update(presences=5)),
+        "manifest.json states 5 presences, its memberships make 4; write the directory again",
+    ),
+    "no part listed": (
+        lambda path: rewrite_and_remove(path, "presences"),
+        "manifest.json lists no part of presences; write the directory again",
+    ),
+    "no weights": (
+        lambda path: replace_table(path, "presences", **{k: v for k, v in PRESENCES.items() if k != "weight"}),
+        "presences: has no column weight; write the directory again",
+    ),
+    "counts of words": (
+        lambda path: replace_table(path, "presences", **PRESENCES | {"users": ["a", "b", "c", "d"]}),
+        "presences: column users is not all numbers; write the directory again",
     ),
     "file missing": (
         lambda path: (path / "rooms.parquet").unlink(),
@@ -293,18 +319,28 @@ def test_damage_is_refused_in_one_line(damage: Callable[[Path], object], message
 
 def test_presences_that_disagree_are_told(tmp_path: Path) -> None:
     write(FEDERATION, tmp_path / "a")
-    replace_table(tmp_path / "a", "presences", server=[0, 0, 1], room=[0, 1, 1], users=[1, 2, 1])
+    replace_table(
+        tmp_path / "a", "presences", server=[0, 0, 1], room=[0, 1, 1], users=[1, 2, 1], weight=[0.5, 1.5, 0.5]
+    )
     (remark,) = read_snapshot(tmp_path / "a").remarks
     assert remark == "1 server-room pair missing from the file, added from the memberships, first server 1 in room 0"
     write(FEDERATION, tmp_path / "b")
-    replace_table(tmp_path / "b", "presences", server=[0, 1, 0, 1], room=[0, 0, 1, 1], users=[1, 1, 1, 1])
-    (remark,) = read_snapshot(tmp_path / "b").remarks
-    assert remark == "1 presence states another count of users than its memberships, which were used"
+    presences = PRESENCES | {"users": [1, 1, 1, 1], "weight": [0.5, 0.5 + 1e-12, 1.5 + 1e-6, None]}
+    replace_table(tmp_path / "b", "presences", **presences)
+    assert read_snapshot(tmp_path / "b").remarks == (
+        "1 presence states another count of users than its memberships, which were used",
+        "2 presences state another weight than their memberships, which were used",
+    )
+    write(FEDERATION, tmp_path / "c")
+    replace_table(tmp_path / "c", "presences", **{name: [*column, column[-1]] for name, column in PRESENCES.items()})
+    assert read_snapshot(tmp_path / "c").remarks == ("1 repeated server-room pair left out",)
 
 
 def test_unsorted_tables_of_others_are_read(tmp_path: Path) -> None:
     write(FEDERATION, tmp_path / "a")
     replace_table(tmp_path / "a", "memberships", user=[2, 1, 0, 2, 0], room=[1, 1, 1, 0, 0])
+    replace_table(tmp_path / "a", "presences", **{name: column[::-1] for name, column in PRESENCES.items()})
+    assert read_snapshot(tmp_path / "a").remarks == ()
     assert read(tmp_path / "a").same_as(FEDERATION)
 
 

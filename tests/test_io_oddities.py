@@ -90,6 +90,8 @@ ODD: dict[str, tuple[str, list[str]]] = {
     ),
     "csv more columns": ("a,user,b,server,room\n,0,,0,0\nx,1,,1,0\n,1,,1,1\n", ["columns a, b ignored"]),
     "csv bom, quotes, spaces": ('\ufeffuser, "server",room\n0,0,0\n"1",1,0\n\n1,1,1', []),
+    "csv in capitals": ("USER,Server,Room\n0,0,0\n1,1,0\n1,1,1\n", []),
+    "csv blanks": ("user, server, room\n0, 0, 0\n1 ,\t1,0\n 1,1, 1\n", []),
     "csv zero-padded": ("user,server,room\n007,0,00\n07,1,00\n07,1,01\n", []),
 }  # fmt: skip
 

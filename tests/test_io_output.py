@@ -7,6 +7,8 @@ import platform
 import re
 import resource
 import signal
+import subprocess
+import sys
 import zipfile
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ import pytest
 from fedgen.errors import OutputError
 from fedgen.federation import Federation
 from fedgen.io import csv, formats, read, write
+from fedgen.io.output import replacing
 from fedgen.provenance import digest, record
 
 if TYPE_CHECKING:
@@ -75,7 +78,10 @@ def test_file_that_grows_beyond_what_the_system_allows(name: str, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("none/f.csv", "No such file or directory); create its folder first"), ("f/f.csv", "Not a directory); choose a")],
+    [
+        ("none/f.csv", "No such file or directory); create its folder, or see"),
+        ("f/f.csv", "Not a directory); choose a"),
+    ],
 )
 def test_places_that_cannot_hold_it(place: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "f").touch()
@@ -98,9 +104,29 @@ def test_neither_folders_nor_devices_are_replaced(tmp_path: Path) -> None:
             write(FEDERATION, path, name, force=True)
 
 
-def test_zip_holds_one_file_named_without_zip(tmp_path: Path) -> None:
-    write(FEDERATION, tmp_path / "f.json.zip")
-    assert zipfile.ZipFile(tmp_path / "f.json.zip").namelist() == ["f.json"]
+@pytest.mark.parametrize(("suffix", "member"), [(".json.zip", "federation.json"), (".CSV.ZIP", "federation.csv")])
+def test_zip_under_another_name_has_the_same_bytes(suffix: str, member: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(FEDERATION, tmp_path / f"{name}{suffix}")
+    assert zipfile.ZipFile(tmp_path / f"one{suffix}").namelist() == [member]
+    assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        pass
+    dead, alive = (f".f.csv.{process}.partial" for process in (child.pid, os.getppid()))
+    kept = {alive, ".f.csv.mine.partial", f".g.csv.{child.pid}.partial"}
+    for name in (dead, *kept):
+        (tmp_path / name).write_text("half")
+    write(FEDERATION, tmp_path / "f.csv")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"f.csv", *kept}
+
+
+def test_a_run_whose_files_vanish_says_what_may_be_the_matter(tmp_path: Path) -> None:
+    advice = "No such file or directory); create its folder, or see whether another run works there"
+    with pytest.raises(OutputError, match=re.escape(advice)), replacing(tmp_path / "f") as temporary:
+        temporary.with_name("f").unlink()
 
 
 def test_record_says_how_and_never_who(tmp_path: Path) -> None:

@@ -163,12 +163,27 @@ def test_zip_with_the_shadow_files_of_an_archiver(tmp_path: Path) -> None:
         ("a.csv.gz", "csv"),
         ("a.json.zip", "petgraph"),
         ("a.graphml", "graphml"),
+        ("A.CSV", "csv"),
+        ("a.Json.GZ", "petgraph"),
+        ("debian.org.csv", "csv"),
         ("out", "parquet"),
+        (".out", "parquet"),
         ("v1.2", "parquet"),
+        ("large-0.5", "parquet"),
+        ("run.2024-01-01", "parquet"),
     ],
 )
 def test_format_is_guessed_from_the_suffix(path: str, format_name: str) -> None:
     assert guess(path) == format_name
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.parquet", "a.TXT", "a.txt.gz", "a.gz", "0.5.zip", "a.csv.bz2"])
+def test_unknown_suffix_lists_the_known(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"no format has the suffix \..*; the suffixes are \.csv, \.json, \.graphml, each"
+    ):
+        write(Federation.from_pairs([0], [0], [0]), tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_format_lists_the_known(tmp_path: Path) -> None:

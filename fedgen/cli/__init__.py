@@ -1,120 +1,46 @@
-"""The command line: one module per command, and here what is common to all of them.
+"""The command line: one module per command, :mod:`~fedgen.cli.commands` for what is common to all of them.
 
 Results go to stdout, talk to stderr. Exit codes: 0 done, 1 a failure told in one line, 2 wrong usage, 3 ``validate``
-rejects. A command returns its exit code or raises; :func:`run` turns whatever it raises into one line.
+rejects.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated
-
-import typer
-
-from fedgen import __version__
-from fedgen.cli import terminal
-from fedgen.cli.convert import convert
-from fedgen.cli.fit import fit
-from fedgen.cli.info import info
-from fedgen.cli.sample import sample
-from fedgen.cli.validate import validate
-from fedgen.errors import FedgenError
-
-INTERRUPTED = 130  # what typer returns after Ctrl-C
-
-app = typer.Typer(
-    name="fedgen",
-    rich_markup_mode=None,  # importing rich for a help text would double its time
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (fit, sample, validate, info, convert):
-    app.command()(command)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"fedgen {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def fedgen(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (also: FEDGEN_DEBUG=1).")] = False,
-) -> None:
-    """Fit, sample and validate federations: users on servers, users in rooms.
-
-    A measured federation becomes a model (fit), a model a new federation of any size (sample), and a scorecard says
-    whether the new one passes for the measured one (validate).
-    """
-    del version, debug  # handled before any command runs
-    if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(2)
 
 
 def main() -> None:
-    """The entry point ``fedgen``."""
-    sys.exit(run(sys.argv[1:]))
+    """The entry point ``fedgen``.
 
-
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line (without the program's name) and return its exit code.
-
-    Only ``--debug`` lets an exception through.
+    Everything that takes time to import is imported in here, so that an interrupt finds somebody to catch it.
     """
-    debug = "--debug" in arguments or os.environ.get("FEDGEN_DEBUG", "0") not in ("", "0")
     try:
-        code = app(arguments, prog_name="fedgen", standalone_mode=False, obj=["fedgen", *arguments]) or 0
-        sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except SystemExit as leave:  # completion scripts and closed pipes leave this way
-        code = leave.code if isinstance(leave.code, int) else 1
-    except Exception as error:
-        if debug and not isinstance(error, typer.TyperException):
-            raise
-        code = _told(error)
-    _hush_stdout()
-    if code == INTERRUPTED:
-        terminal.fail("interrupted; nothing was finished")
-        return 1
-    return int(code)
+        _open_missing_streams()
+        from fedgen.cli.commands import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("fedgen: error: interrupted; nothing was finished", file=sys.stderr)
+        code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
-def _told(error: Exception) -> int:
-    """Tell ``error`` in one line; its exit code."""
-    match error:
-        case BrokenPipeError():
-            return 1  # whoever read stdout has left: nobody to tell
-        case typer.TyperException():
-            context = getattr(error, "ctx", None)
-            command = context.command_path if context else "fedgen"
-            terminal.fail(f"{error.format_message().rstrip('.')}; see {command} --help")
-            return error.exit_code
-        case FedgenError():
-            terminal.fail(str(error))
-            return error.exit_code
-        case MemoryError():
-            terminal.fail("not enough memory for a federation of this size; ask for a smaller one")
-        case OSError():
-            place = error.filename if error.filename is not None else "input or output"
-            terminal.fail(f"{place}: {error.strerror or error}")
-        case _:
-            terminal.fail(
-                f"this is a fault of fedgen, not yours ({type(error).__name__}: {error}); "
-                "please report it with what FEDGEN_DEBUG=1 shows"
-            )
-    return 1
+def _open_missing_streams() -> None:
+    """Let a stream that was closed (``>&-``) swallow what it is told; its number is not left to the next open file."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
-def _hush_stdout() -> None:
-    """Point a stdout that cannot be written any more at nothing, else Python complains about it on its way out."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def __getattr__(name: str) -> object:
+    if name == "app":  # where typer's own tools look for it
+        from fedgen.cli.commands import make_app
+
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "app"]

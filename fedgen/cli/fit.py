@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedgen.cli import terminal
-from fedgen.cli.options import Force, Json, Quiet
+from fedgen.cli.inputs import read_federation
+from fedgen.cli.options import Force, Json, Quiet, path_argument, path_option
 from fedgen.cli.output import check_file
 
 if TYPE_CHECKING:
     from fitting.model import Model
 
+LEGEND = """
+heads: head servers, listed one by one in the model and not fitted
+memberships beyond max(n, m): those of a server beyond the fewest that its users and rooms allow, e - max(n, m)
+users beyond servers per room: those of a room beyond one per server, u - k
++ 1: fitted from 1 up, as every other quantity is
+p: of a two-sided likelihood-ratio test of two laws; below 0.1 the better one is named"""
+
 
 def fit(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A federation in any format.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="PATH", help="Where the model goes.")] = Path(
+    data: Annotated[Path, path_argument("DATA", "A federation in any format.")],
+    output: Annotated[Path, path_option("-o", "--output", metavar="PATH", help="Where the model goes.")] = Path(
         "model.json"
     ),
     force: Force = False,
@@ -29,21 +37,19 @@ def fit(
     Prints the fitted laws and writes the model, a JSON file. DATA is recognised by content: a federation directory, csv
     (user,server,room), petgraph, GraphML or node-link; plain, gzip or zip.
     """
-    check_file(output, force=force)
-    from fedgen.io import read_snapshot
+    check_file(output, force=force, inputs=(data,))
     from fedgen.provenance import record
     from fitting.fit import fit as fit_model
 
-    snapshot = read_snapshot(data)
-    if not quiet:
-        terminal.remark(snapshot.remarks)
+    snapshot = read_federation(data, quiet=quiet)
     with terminal.progress(quiet) as progress:
         model = fit_model(snapshot.federation, progress=progress)
     origin = record(context.obj, inputs={str(data): snapshot.digest})
     model = replace(model, provenance=origin)
     model.save(output, force=force)
+    terminal.ignore_interrupts()
     if json:
-        terminal.print_json({"model": str(output), **summary(model)})
+        terminal.print_json({"output": str(output), **summary(model)})
         return
     print_laws(model)
     print(f"\nModel: {output}")
@@ -78,6 +84,7 @@ def print_laws(model: "Model") -> None:
     header = ("quantity", "sample", "heads", "law", "parameters", "xmin", "tail", "KS")
     terminal.print_table("Fitted laws", header, rows)
     terminal.print_pairs("Evidence", [(law.quantity, law.evidence) for law in laws])
+    print(LEGEND)
 
 
 def _parameter(name: str, value: float, error: float | None) -> str:

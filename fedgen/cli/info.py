@@ -1,23 +1,40 @@
 """``fedgen info``: what a federation or a model file holds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from fedgen.cli import terminal
 from fedgen.cli.fit import print_laws, summary
-from fedgen.cli.options import Json, Quiet
+from fedgen.cli.inputs import is_model, read_federation, read_model
+from fedgen.cli.options import Json, Quiet, path_argument
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation
 
+LABELS = {
+    "users_per_server": "users per server (n)",
+    "rooms_per_server": "rooms per server (m)",
+    "servers_per_room": "servers per room (k)",
+    "users_per_room": "users per room (u)",
+    "rooms_per_user": "rooms per user (d)",
+    "top_1_share": "top-1 share of users",
+    "top_2_share": "top-2 share of users",
+    "top_15_share": "top-15 share of users",
+    "gini": "Gini of users per server",
+    "hhi": "HHI of users over servers",
+    "load_per_user": "transactions per user (T/U)",
+    "hub_share_tx": "hub's share of all tx",
+    "hub_share_rx": "hub's share of all rx",
+    "hub_share": "hub's share of tx and rx together",
+}
+"""How people read the keys of ``--json``; the others are words already."""
+
 
 def info(
-    path: Annotated[
-        Path, typer.Argument(metavar="X", help="A federation in any format, or a model file.", show_default=False)
-    ],
+    path: Annotated[Path, path_argument("X", "A federation in any format, or a model file.")],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -26,72 +43,67 @@ def info(
     Of a federation: counts, invariants (checked), the largest margins, concentration of users, and load. Of a model:
     sizes, laws and where it came from.
     """
-    if _is_model(path):
+    if is_model(path):
         _print_model(path, json)
     else:
         _print_federation(path, json, quiet)
 
 
-def describe(federation: "Federation") -> dict[str, dict[str, float]]:
-    """Counts, largest margins, concentration and load of a federation, by section and name."""
+def describe(federation: "Federation") -> dict[str, Mapping[str, float]]:
+    """Counts, largest margins, concentration and load of a federation, by section and name (docs/json.md)."""
     from fedgen.statistics.load import load_per_user, ranking
-    from fedgen.statistics.structure import concentration
+    from fedgen.statistics.structure import gini, hhi, top_share
     from fedgen.traffic.equations import load
 
     users, traffic = federation.users_per_server, load(federation)
     hub = ranking(users, traffic.tx, traffic.rx)[0]
-    sent, received, total = float(traffic.tx[hub]), float(traffic.rx[hub]), traffic.total
-    margins = {
-        "users per server (n)": users,
-        "rooms per server (m)": federation.rooms_per_server,
-        "servers per room (k)": federation.servers_per_room,
-        "users per room (u)": federation.users_per_room,
-        "rooms per user (d)": federation.rooms_per_user,
-    }
-    shares = (
-        {
-            "hub's share of all tx": sent / total,
-            "hub's share of all rx": received / total,
-            "hub is part of": (sent + received) / (2 * total),
-        }
-        if total > 0
-        else {}
-    )
+    sent, received, total = float(traffic.tx[hub]), float(traffic.rx[hub]), traffic.total or nan
+    margins = ("users_per_server", "rooms_per_server", "servers_per_room", "users_per_room", "rooms_per_user")
     return {
-        "counts": {
-            "servers": federation.n_servers,
-            "users": federation.n_users,
-            "rooms": federation.n_rooms,
-            "memberships": federation.n_memberships,
-            "presences": federation.n_presences,
+        "counts": counts(federation),
+        "largest": {margin: int(getattr(federation, margin).max()) for margin in margins},
+        "concentration": {
+            **{f"top_{top}_share": top_share(users, top) for top in (1, 2, 15)},
+            "gini": gini(users),
+            "hhi": hhi(users),
         },
-        "largest": {name: int(sizes.max()) for name, sizes in margins.items()},
-        "concentration": concentration(federation),
-        "load": {"transactions per user (T/U)": load_per_user(users, traffic.tx), **shares},
+        "load": {
+            "load_per_user": load_per_user(users, traffic.tx),
+            "hub_share_tx": sent / total,
+            "hub_share_rx": received / total,
+            "hub_share": (sent + received) / (2 * total),
+        },
+    }
+
+
+def counts(federation: "Federation") -> dict[str, int]:
+    """S, U, R, M, K by name."""
+    return {
+        "servers": federation.n_servers,
+        "users": federation.n_users,
+        "rooms": federation.n_rooms,
+        "memberships": federation.n_memberships,
+        "presences": federation.n_presences,
     }
 
 
 def _print_federation(path: Path, json: bool, quiet: bool) -> None:
-    from fedgen.io import read_snapshot
-
-    snapshot = read_snapshot(path)
-    if not quiet:
-        terminal.remark(snapshot.remarks)
+    snapshot = read_federation(path, quiet=quiet)
     snapshot.federation.check()
     head = {"format": snapshot.format, "invariants": "hold", "digest": snapshot.digest}
     sections = describe(snapshot.federation)
+    terminal.ignore_interrupts()
     if json:
         terminal.print_json({**head, **sections})
         return
     terminal.print_pairs(f"Federation {path}", list(head.items()))
     for section, values in sections.items():
-        terminal.print_pairs(section.capitalize(), list(values.items()))
+        terminal.print_pairs(section.capitalize(), [(LABELS.get(key, key), value) for key, value in values.items()])
 
 
 def _print_model(path: Path, json: bool) -> None:
-    from fitting.model import Model
-
-    model = Model.load(path)
+    model = read_model(path)
+    terminal.ignore_interrupts()
     if json:
         terminal.print_json(summary(model))
         return
@@ -104,22 +116,3 @@ def _print_model(path: Path, json: bool) -> None:
     ]
     terminal.print_pairs(f"Model {path}", head)
     print_laws(model)
-
-
-def _is_model(path: Path) -> bool:
-    """Whether the file calls itself a model; what is wrong with it is for its reader to tell."""
-    import msgspec
-
-    from fitting.model import FORMAT
-
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as stream:
-            if stream.read(1) != b"{":
-                return False
-            stream.seek(0)
-            keys = msgspec.json.decode(stream.read(), type=dict[str, msgspec.Raw])
-            return bytes(keys.get("format", b"")) == f'"{FORMAT}"'.encode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False

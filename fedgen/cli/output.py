@@ -5,30 +5,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedgen.errors import OutputError
+from fedgen.errors import OutputError, UsageError
 
 
-def check_federation(path: Path, format: str | None, *, force: bool, plan: Mapping[str, Any] | None = None) -> None:  # noqa: A002
-    """Refuse a place that :func:`fedgen.io.write` would refuse with the same arguments.
+def check_federation(
+    path: Path,
+    format: str | None,  # noqa: A002
+    *,
+    force: bool,
+    inputs: tuple[Path, ...] = (),
+    plan: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse a place that :func:`fedgen.io.write` would refuse with the same arguments, or that holds an input.
 
     Raises:
+        UsageError: it is an input or within one, or its suffix names no format.
         OutputError: says what lies there and what to do.
     """
     from fedgen.io import guess
 
     if (format or guess(path)) != "parquet":
-        check_file(path, force=force)
+        check_file(path, force=force, inputs=inputs)
         return
+    _check_inputs(path, inputs)
     _check_parent(path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise OutputError(f"{path}: is a file, and the format parquet makes a folder; name another place with -o")
+        raise OutputError(f"{path}: is a file, and the format parquet makes a folder; name another place")
     held = {entry.name for entry in path.iterdir()}
     if "manifest.json" in held and not force:
-        raise OutputError(f"{path}: exists; overwrite it with --force or name another place with -o")
+        raise OutputError(f"{path}: exists; overwrite it with --force or name another place")
     if held and "plan.json" not in held:
-        raise OutputError(f"{path}: is a folder with other things in it; name a new one with -o")
+        raise OutputError(f"{path}: is a folder with other things in it; name a new one")
     if held and "manifest.json" not in held and plan is not None and not force:
         from fedgen.io.directory import encoded
 
@@ -36,26 +45,39 @@ def check_federation(path: Path, format: str | None, *, force: bool, plan: Mappi
             raise OutputError(f"{path}: holds an unfinished federation of another plan; discard it with --force")
 
 
-def check_file(path: Path, *, force: bool) -> None:
-    """Refuse a place where a file lies already (unless ``force``) or none can be put.
+def check_file(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse a place where a file lies already (unless ``force``) or none can be put, or that holds an input.
 
     Raises:
+        UsageError: it is an input or within one.
         OutputError: says why and what to do.
     """
+    _check_inputs(path, inputs)
     _check_parent(path)
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file with -o")
+        raise OutputError(f"{path}: is a folder; name a file")
     if path.exists() and not path.is_file():
-        raise OutputError(f"{path}: is not a file that can be replaced; name another place with -o")
+        raise OutputError(f"{path}: is not a file that can be replaced; name another place")
     if os.path.lexists(path) and not force:
-        raise OutputError(f"{path}: exists; overwrite it with --force or name another place with -o")
+        raise OutputError(f"{path}: exists; overwrite it with --force or name another place")
+
+
+def _check_inputs(path: Path, inputs: tuple[Path, ...]) -> None:
+    """Not even ``--force`` destroys what is read."""
+    for given in inputs:
+        if not given.exists():
+            continue
+        if path.exists() and path.samefile(given):
+            raise UsageError(f"{path}: is the input itself, which is never overwritten; name another place")
+        if given.is_dir() and given.resolve() in path.resolve().parents:
+            raise UsageError(f"{path}: lies within the input {given}, which is never changed; name another place")
 
 
 def _check_parent(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.exists():
-        raise OutputError(f"{path}: the folder {folder} does not exist; create it or name another place with -o")
+        raise OutputError(f"{path}: the folder {folder} does not exist; create it or name another place")
     if not folder.is_dir():
-        raise OutputError(f"{path}: {folder} is not a folder; name another place with -o")
+        raise OutputError(f"{path}: {folder} is not a folder; name another place")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: no right to write into {folder}; name another place with -o")
+        raise OutputError(f"{path}: no right to write into {folder}; name another place")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import contextmanager
 from threading import Timer
@@ -51,20 +52,21 @@ def _builtin(value: Any) -> object:
     return dict(value)  # any other mapping
 
 
+def ignore_interrupts() -> None:
+    """From here on the result stands: an interrupt would come too late and must not make it look like a failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout: the first column and words to the left, numbers to the right."""
     cells = [[_text(value) for value in row] for row in rows]
     right = [i > 0 and any(_is_number(row[i]) for row in rows) for i in range(len(header))]
-    if not sys.stdout.isatty():
-        print(title)
-        widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
-        for line in [list(header), *cells]:
-            columns = (
-                cell.rjust(width) if flush else cell.ljust(width)
-                for cell, width, flush in zip(line, widths, right, strict=True)
-            )
-            print("  " + "  ".join(columns).rstrip())
-        return
+    if not (sys.stdout.isatty() and _print_rich(title, header, cells, right)):
+        _print_plain(title, header, cells, right)
+
+
+def _print_rich(title: str, header: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> bool:
+    """Print it for a person, unless the terminal is too narrow to show it without folding: then False."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -72,10 +74,26 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for name, flush in zip(header, right, strict=True):
-        table.add_column(name, justify="right" if flush else "left", overflow="fold")
+        table.add_column(name, justify="right" if flush else "left", no_wrap=True)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    if console.measure(table, options=console.options.update(width=sys.maxsize)).maximum > console.width:
+        return False
+    console.print(table)
+    return True
+
+
+def _print_plain(title: str, header: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    print(title)
+    lines = [header, *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for line in lines:
+        columns = (
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(line, widths, right, strict=True)
+        )
+        print("  " + "  ".join(columns).rstrip())
 
 
 def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:

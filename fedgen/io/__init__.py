@@ -15,6 +15,6 @@ locust     :mod:`~fedgen.io.locust`                         JSON, written only
 """
 
 from fedgen.io.formats import FORMATS, guess, write
-from fedgen.io.snapshot import Snapshot, read, read_snapshot
+from fedgen.io.snapshot import Snapshot, format_of, read, read_snapshot
 
-__all__ = ["FORMATS", "Snapshot", "guess", "read", "read_snapshot", "write"]
+__all__ = ["FORMATS", "Snapshot", "format_of", "guess", "read", "read_snapshot", "write"]

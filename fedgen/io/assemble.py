@@ -17,7 +17,7 @@ from fedgen.errors import FormatError
 from fedgen.federation import Federation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,8 +50,13 @@ class Pairing:
     remarks: tuple[str, ...] = ()
 
 
-def ids(values: Sequence[int | str], kind: str) -> Ids:
+def ids(values: Sequence[int | str], kind: str, place: Callable[[int], str]) -> Ids:
     """Ids as they are compared: unsigned integers if all are whole numbers, strings otherwise.
+
+    Args:
+        values: as they stand in the file.
+        kind: of the nodes.
+        place: says for the index of a value where it stands, `` in row 7``.
 
     Raises:
         FormatError: an id is missing, or all are numbers and one is negative, fractional, NaN or 2^64 and more.
@@ -59,20 +64,24 @@ def ids(values: Sequence[int | str], kind: str) -> Ids:
     if not all(isinstance(value, int) for value in values):
         texts = [str(value) for value in values]
         if not all(texts):
-            raise FormatError(f"{kind} number {texts.index('')} has an empty id; every {kind} needs one")
+            raise FormatError(f"{kind} id{place(texts.index(''))} is empty; give every {kind} an id")
         if not all(map(_is_number, texts)):
             return texts
-        for text in texts:
+        for i, text in enumerate(texts):
             if not _is_digits(text):
-                raise FormatError(f"{kind} id {text} is no whole number >= 0; write ids as integers or as names")
+                raise FormatError(
+                    f"{kind} id {shown(text)}{place(i)} is no whole number >= 0; write ids as integers or as names"
+                )
         if any(text[0] == "0" and text != "0" for text in texts):
             return texts  # zero-padded: 7 and 007 are two names
         values = [int(text[:21]) for text in texts]
     low, high = (min(values), max(values)) if len(values) else (0, 0)
     if int(low) < 0:
-        raise FormatError(f"{kind} id {low} is negative; write ids as integers >= 0 or as names")
+        where = place(values.index(low))
+        raise FormatError(f"{kind} id {low}{where} is negative; write ids as integers >= 0 or as names")
     if int(high) >= ID_LIMIT:
-        raise FormatError(f"{kind} id {high} is beyond 64 bits; write ids below 2^64 or as names")
+        where = place(values.index(high))
+        raise FormatError(f"{kind} id {high}{where} is beyond 64 bits; write ids below 2^64 or as names")
     return np.array(values, dtype=np.uint64)
 
 
@@ -93,9 +102,12 @@ def _is_number(text: str) -> bool:
 def name(kind: str, of: Ids, index: int) -> str:
     """How a message calls a node: its kind and its id, shortened."""
     value = of[index]
-    if isinstance(value, str):
-        return f"{kind} {value if len(value) <= 60 else value[:57] + '...'!r}"
-    return f"{kind} {int(value)}"
+    return f"{kind} {shown(value) if isinstance(value, str) else int(value)}"
+
+
+def shown(text: str) -> str:
+    """A text from a file in quotes, shortened."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from fedgen.io.assemble import Pairing, distinct, ids
 from fedgen.io.recognise import COLUMNS, columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -30,7 +30,6 @@ ROWS = 1 << 20
 def read(content: bytes) -> Pairing:
     """The pairs that a table holds."""
     import pyarrow
-    from pyarrow import csv
 
     header = columns(content.split(b"\n", 1)[0])
     for name in COLUMNS:
@@ -38,17 +37,11 @@ def read(content: bytes) -> Pairing:
             raise FormatError(f"has the column {name} twice; leave one")
     if b"\n" not in content:
         content += b"\n"  # pyarrow skips only whole lines
-    text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     try:
-        table = csv.read_csv(
-            pyarrow.BufferReader(content),
-            read_options=csv.ReadOptions(column_names=header, skip_rows=1),
-            convert_options=csv.ConvertOptions(
-                include_columns=COLUMNS,
-                column_types=dict.fromkeys(COLUMNS, text),
-                strings_can_be_null=False,
-            ),
-        ).unify_dictionaries()
+        try:
+            table = _table(content, header, threads=True)
+        except pyarrow.ArrowInvalid:
+            table = _table(content, header, threads=False)  # which says the row of the error
     except pyarrow.ArrowException as error:
         reason = str(error).splitlines()[0].removeprefix("CSV parse error: ")
         raise FormatError(f"is a broken CSV ({reason[:160]}); write it again with one row per membership") from None
@@ -59,23 +52,47 @@ def read(content: bytes) -> Pairing:
     return Pairing(users, servers, rooms, homes, (user, room), remarks=remarks)
 
 
+def _table(content: bytes, header: list[str], *, threads: bool) -> pa.Table:
+    """The three columns as dictionaries of strings, one for all chunks of a column."""
+    import pyarrow
+    from pyarrow import csv
+
+    text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    return csv.read_csv(
+        pyarrow.BufferReader(content),
+        read_options=csv.ReadOptions(column_names=header, skip_rows=1, use_threads=threads),
+        convert_options=csv.ConvertOptions(
+            include_columns=COLUMNS,
+            column_types=dict.fromkeys(COLUMNS, text),
+            strings_can_be_null=False,
+        ),
+    ).unify_dictionaries()
+
+
 def _coded(column: pa.ChunkedArray, kind: str) -> tuple[Ids, Integers]:
-    """The distinct ids of a column, and the index of each row's."""
+    """The distinct ids of a column, blanks around them left out, and the index of each row's."""
+    from pyarrow import compute
+
     if not column.num_chunks or not len(column):
         return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int32)
-    values = column.chunk(0).dictionary
-    codes: Any = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in column.chunks])
-    return _ids(values, kind), codes
+    bare = compute.utf8_trim_whitespace(column.chunk(0).dictionary).dictionary_encode()
+    indices: Any = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in column.chunks])
+    codes: Any = bare.indices.to_numpy()[indices]
+
+    def row(code: int) -> str:
+        return f" in row {np.argmax(codes == code) + 2}"  # as spreadsheets count: the header is row 1
+
+    return _ids(bare.dictionary, kind, row), codes
 
 
-def _ids(values: pa.StringArray, kind: str) -> Ids:
+def _ids(values: pa.StringArray, kind: str, row: Callable[[int], str]) -> Ids:
     import pyarrow
     from pyarrow import compute
 
     if compute.all(compute.match_substring_regex(values, "^(0|[1-9][0-9]{0,18})$")).as_py():
         numbers: Any = values.cast(pyarrow.uint64()).to_numpy()
         return np.asarray(numbers, dtype=np.uint64)
-    return ids(values.to_pylist(), kind)
+    return ids(values.to_pylist(), kind, row)
 
 
 def write(federation: Federation) -> Iterator[bytes]:

@@ -2,7 +2,8 @@
 
 ``plan.json`` is written first and says what is being made; ``manifest.json`` is written last, with the sha256 of every
 file: a directory without it is unfinished and is not read. Writers that stream call :func:`begin`, :func:`put` for each
-part (in any order, from any thread) and :func:`finish`; :func:`write` does all of it for a federation in memory.
+part (in any order, from any thread) and :func:`finish`; :func:`write` does all of it for a federation in memory, and
+begins an unfinished one of the same plan anew: the result is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from msgspec import Meta, Struct
 
 from fedgen.errors import FormatError, OutputError
 from fedgen.federation import Federation
-from fedgen.io.assemble import disagreements
+from fedgen.io.assemble import count, disagreements
 from fedgen.io.content import decode_json
 from fedgen.io.output import PARTIAL, replacing, told
 from fedgen.provenance import digest, record
@@ -35,6 +36,9 @@ VERSION = 1
 
 PART_ROWS = 1 << 20
 """Rows per part of a federation written from memory: a constant of the format, whatever the number of jobs."""
+
+WEIGHT_TOLERANCE = 1e-9
+"""Relative: sums of fractions differ in their last digits with the order of their terms."""
 
 SINGLE = ("servers", "rooms")
 PARTED = ("users", "memberships", "presences")
@@ -79,7 +83,7 @@ def part_path(table: str, part: int | None = None) -> str:
 
 
 def begin(path: Path, plan: Mapping[str, Any], *, force: bool = False) -> None:
-    """Make the directory and write its plan, or go on with an unfinished one of the same plan, keeping its parts.
+    """Make the directory and write its plan; an unfinished one of the same plan keeps it and its parts.
 
     Raises:
         OutputError: it holds a finished federation or an unfinished one of another plan and ``force`` is not given; or
@@ -227,7 +231,7 @@ def read(path: Path) -> tuple[Federation, tuple[str, ...]]:
             fit each other. The message lacks the path of the directory.
         OSError: a file cannot be read.
     """
-    manifest = _manifest(path)
+    manifest = read_manifest(path)
     _verify(path, manifest)
     counts = manifest.counts
     users = _table(path, manifest, "users", ("user", "server"))
@@ -249,10 +253,16 @@ def read(path: Path) -> tuple[Federation, tuple[str, ...]]:
         n_rooms=counts.rooms,
     )
     federation.check()
+    if counts.presences != federation.n_presences:
+        raise FormatError(
+            f"{MANIFEST} states {counts.presences} presences, its memberships make {federation.n_presences}; "
+            "write the directory again"
+        )
     return federation, _presence_remarks(path, manifest, federation)
 
 
-def _manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """What a directory says that it holds; errors: as :func:`read`."""
     if not (path / MANIFEST).is_file():
         if _is_ours(path):
             raise FormatError(
@@ -303,6 +313,8 @@ def _table(path: Path, manifest: Manifest, name: str, columns: tuple[str, ...]) 
     from pyarrow import parquet
 
     parts = [file.path for file in manifest.files if file.path.split("/")[0] == name]
+    if not parts:
+        raise FormatError(f"{MANIFEST} lists no part of {name}; write the directory again")
     try:
         return pyarrow.concat_tables(parquet.ParquetFile(path / part).read(list(columns)) for part in parts)
     except pyarrow.ArrowException as error:
@@ -310,13 +322,17 @@ def _table(path: Path, manifest: Manifest, name: str, columns: tuple[str, ...]) 
         raise FormatError(f"{name} cannot be read ({reason}); write the directory again") from None
 
 
+def _column(table: pa.Table, name: str, column: str) -> pa.ChunkedArray:
+    if column not in table.column_names:
+        raise FormatError(f"{name}: has no column {column}; write the directory again")
+    return table.column(column)
+
+
 def _ids(table: pa.Table, name: str, column: str, limit: int) -> NDArray[np.int64]:
     """A column of dense ids below ``limit``."""
     import pyarrow
 
-    if column not in table.column_names:
-        raise FormatError(f"{name}: has no column {column}; write the directory again")
-    values = table.column(column)
+    values = _column(table, name, column)
     if not pyarrow.types.is_integer(values.type) or values.null_count:
         raise FormatError(f"{name}: column {column} is not all integers; write the directory again")
     numbers: NDArray[np.int64] = values.to_numpy().astype(np.int64)
@@ -325,24 +341,42 @@ def _ids(table: pa.Table, name: str, column: str, limit: int) -> NDArray[np.int6
     return numbers
 
 
+def _numbers(table: pa.Table, name: str, column: str) -> NDArray[np.float64]:
+    """A column of numbers; NaN for null."""
+    import pyarrow
+
+    try:
+        values: NDArray[np.float64] = _column(table, name, column).cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowException:
+        raise FormatError(f"{name}: column {column} is not all numbers; write the directory again") from None
+    return values
+
+
 def _presence_remarks(path: Path, manifest: Manifest, federation: Federation) -> tuple[str, ...]:
-    stated = _table(path, manifest, "presences", ("server", "room", "users"))
-    counts = manifest.counts
-    server, room = (
-        _ids(stated, "presences", column, top) for column, top in (("server", counts.servers), ("room", counts.rooms))
-    )
-    derived = federation.presences
+    """What the table of presences states otherwise than the memberships, which are what counts."""
+    stated = _table(path, manifest, "presences", ("server", "room", "users", "weight"))
+    counts, derived = manifest.counts, federation.presences
+    server = _ids(stated, "presences", "server", counts.servers)
+    room = _ids(stated, "presences", "room", counts.rooms)
+    users, weight = (_numbers(stated, "presences", column) for column in ("users", "weight"))
+    order = np.argsort(room * counts.servers + server, kind="stable")
+    server, room, users, weight = server[order], room[order], users[order], weight[order]
     if np.array_equal(server, derived.server) and np.array_equal(room, derived.room):
-        wrong = int(np.count_nonzero(stated.column("users").to_numpy() != derived.users))
         return (
-            (
-                f"{wrong} presence{'s state' if wrong > 1 else ' states'} another count of users than "
-                f"{'their' if wrong > 1 else 'its'} memberships, which were used",
-            )
-            if wrong
-            else ()
+            *_other("count of users", users != derived.users),
+            *_other("weight", ~np.isclose(weight, derived.weight, rtol=WEIGHT_TOLERANCE, atol=0)),
         )
+    repeated = int(np.count_nonzero((server[1:] == server[:-1]) & (room[1:] == room[:-1])))
     names = np.arange(max(counts.servers, counts.rooms), dtype=np.uint64)
-    return tuple(
-        disagreements((derived.server, derived.room), (server, room), names[: counts.servers], names[: counts.rooms])
+    return (
+        *((f"{count(repeated, 'repeated server-room pair')} left out",) if repeated else ()),
+        *disagreements((derived.server, derived.room), (server, room), names[: counts.servers], names[: counts.rooms]),
     )
+
+
+def _other(what: str, differs: NDArray[np.bool_]) -> tuple[str, ...]:
+    wrong = int(np.count_nonzero(differs))
+    if not wrong:
+        return ()
+    state, their = ("states", "its") if wrong == 1 else ("state", "their")
+    return (f"{count(wrong, 'presence')} {state} another {what} than {their} memberships, which were used",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,29 @@ FORMATS = ("parquet", *WRITERS)
 
 _SUFFIXES = {".csv": "csv", ".json": "petgraph", ".graphml": "graphml"}
 _PACKED = (".gz", ".zip")
+_ENDINGS = {"csv": "csv", "graphml": "graphml"}  # of a zip's member; the others are JSON
+_FILE_TYPE = re.compile(r"\.[a-z][a-z0-9]*")
 
 
 def guess(path: str | Path) -> str:
-    """The format that a path asks for: by its suffix, under ``.gz`` or ``.zip`` too; otherwise a directory."""
-    name = Path(path)
-    if name.suffix in _PACKED:
-        name = name.with_suffix("")
-    return _SUFFIXES.get(name.suffix, "parquet")
+    """The format that a path asks for by its suffix, in either case, under ``.gz`` or ``.zip`` too.
+
+    A name without a suffix is a directory. So is one whose last dot is followed by a digit: ``large-0.5``, ``v1.2``.
+
+    Raises:
+        UsageError: the suffix names a type of file that fedgen does not write.
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    packing = suffixes.pop() if suffixes and suffixes[-1] in _PACKED else ""
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if packing or _FILE_TYPE.fullmatch(suffix):
+        raise UsageError(
+            f"{path}: no format has the suffix {suffix}{packing}; the suffixes are {', '.join(_SUFFIXES)}, each also "
+            "with .gz or .zip; leave it out for a folder (parquet), or name the --format"
+        )
+    return "parquet"
 
 
 def write(
@@ -59,13 +75,14 @@ def write(
         provenance: for a directory's manifest, see :func:`fedgen.provenance.record`.
 
     Raises:
-        UsageError: an unknown format.
+        UsageError: an unknown format or suffix.
         OutputError: the result exists, or cannot be written there.
     """
     chosen = format if format is not None else guess(path)
     if chosen == "parquet":
         directory.write(federation, Path(path), force=force, jobs=jobs, plan=plan, provenance=provenance)
     elif chosen in WRITERS:
-        write_file(Path(path), WRITERS[chosen](federation), force=force)
+        member = f"federation.{_ENDINGS.get(chosen, 'json')}"
+        write_file(Path(path), WRITERS[chosen](federation), force=force, member=member)
     else:
         raise UsageError(f"format {chosen!r} is unknown; the formats are {', '.join(FORMATS)}")

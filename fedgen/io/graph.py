@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,7 @@ def pairing(
     for code, noun in enumerate(KINDS):
         where = np.flatnonzero(kind == code)
         place[where] = np.arange(len(where))
-        own = ids([labels[i] for i in where.tolist()], noun)
+        own = ids([labels[i] for i in where.tolist()], noun, partial(_node, where))
         if len(set(own) if isinstance(own, list) else np.unique(own)) < len(own):
             remarks.append(f"{noun} ids are not unique; {noun}s are told apart by their place among the nodes")
             own = where.astype(np.uint64)
@@ -85,6 +86,10 @@ def pairing(
         if repeated:
             remarks.append(f"{count(repeated, f'repeated {noun} pair')} left out")
     return Pairing(users, servers, rooms, homes, between(USER, ROOM), presences, tuple(remarks))
+
+
+def _node(where: NDArray[np.intp], index: int) -> str:
+    return f" of node {where[index]}"
 
 
 def sizes(federation: Federation) -> tuple[int, int, int]:

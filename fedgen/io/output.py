@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import re
 import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
@@ -25,7 +26,7 @@ _ADVICE = {
     errno.EACCES: "choose a place that you may write to",
     errno.EPERM: "choose a place that you may write to",
     errno.EROFS: "choose a place that you may write to",
-    errno.ENOENT: "create its folder first",
+    errno.ENOENT: "create its folder, or see whether another run works there",
     errno.ENOTDIR: "choose a path inside a folder",
     errno.EISDIR: "choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
@@ -45,9 +46,13 @@ def told(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well, and vanishes when it does not."""
+    """A temporary path that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    What killed runs left of the same ``path`` vanishes too.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     with told(path):
+        _sweep(path)
         try:
             yield temporary
             temporary.replace(path)
@@ -56,8 +61,33 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
 
 
-def write_file(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of ``path`` whose processes are gone."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.([1-9][0-9]{{0,8}}){re.escape(PARTIAL)}")
+    for file in path.parent.iterdir():
+        found = ours.fullmatch(file.name)
+        if found and not _alive(int(found[1])):
+            file.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, for somebody else
+        pass
+    return True
+
+
+def write_file(path: Path, pieces: Iterable[bytes], *, force: bool, member: str = "content.json") -> None:
     """Write one file, packed as its suffix says (``.gz``, ``.zip``); the same pieces give the same bytes.
+
+    Args:
+        path: where it goes.
+        pieces: its content.
+        force: whether an existing file is replaced.
+        member: how the file is called within a zip, whatever the zip is called.
 
     Raises:
         OutputError: it exists and ``force`` is not given, or the system refuses.
@@ -67,21 +97,22 @@ def write_file(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
             raise OutputError(f"{path}: is not a file that can be replaced; choose another name")
         if path.exists() and not force:
             raise OutputError(f"{path}: exists; choose another name or overwrite it with --force")
-    with replacing(path) as temporary, temporary.open("wb") as stream, _packing(path, stream) as sink:
+    with replacing(path) as temporary, temporary.open("wb") as stream, _packing(path, stream, member) as sink:
         for piece in pieces:
             sink.write(piece)
 
 
 @contextmanager
-def _packing(path: Path, stream: IO[bytes]) -> Iterator[IO[bytes]]:
+def _packing(path: Path, stream: IO[bytes], member: str) -> Iterator[IO[bytes]]:
     # No time and no file name in gzip's header, and zip's earliest date: the bytes depend on the content alone.
-    if path.suffix == ".gz":
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
         with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
             yield cast("IO[bytes]", packed)
-    elif path.suffix == ".zip":
-        member = zipfile.ZipInfo(path.stem)
-        member.compress_type = zipfile.ZIP_DEFLATED
-        with zipfile.ZipFile(stream, "w") as archive, archive.open(member, "w", force_zip64=True) as packed:
+    elif suffix == ".zip":
+        info = zipfile.ZipInfo(member)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(stream, "w") as archive, archive.open(info, "w", force_zip64=True) as packed:
             yield packed
     else:
         yield stream

@@ -13,6 +13,8 @@ READABLE = "fedgen reads parquet federation directories, csv (user,server,room),
 _GRAPH_KEYS = {"nodes", "edges", "links", "node_holes", "edge_property", "directed", "multigraph"}
 _NODE_LINK_KEYS = {"links", "directed", "multigraph", "graph"}
 _HEAD = 4096
+_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def recognise(content: bytes) -> str:
@@ -21,6 +23,8 @@ def recognise(content: bytes) -> str:
     Raises:
         FormatError: none of them; says what the content looks like instead.
     """
+    if content.startswith(_UTF_16):
+        raise FormatError("is UTF-16; convert it to UTF-8")
     head = content[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[:1] in (b"{", b"["):
         return _json_format(content)
@@ -35,8 +39,10 @@ def recognise(content: bytes) -> str:
     first = head.split(b"\n", 1)[0]
     if not head or any(byte < 32 and byte not in b"\t\r" for byte in first):
         raise FormatError(f"is not in a format that fedgen knows; {READABLE}")
-    header = columns(first)
-    missing = [name for name in COLUMNS if name not in header]
+    missing = _missing(columns(first))
+    for separator, words in _SEPARATORS.items():
+        if missing and not _missing(columns(first, separator)):
+            raise FormatError(f"separates its columns by {words}; write it again with commas")
     if missing == list(COLUMNS):
         raise FormatError(f"is not in a format that fedgen knows; {READABLE}")
     if missing:
@@ -44,10 +50,15 @@ def recognise(content: bytes) -> str:
     return "csv"
 
 
-def columns(header: bytes) -> list[str]:
-    """The column names of the first line of a CSV."""
+def columns(header: bytes, separator: str = ",") -> list[str]:
+    """The column names of the first line of a CSV; those that fedgen knows in lower case, however they are written."""
     line = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    return [name.strip().strip('"') for name in line.split(",")]
+    names = [name.strip().strip('"') for name in line.split(separator)]
+    return [name.lower() if name.lower() in COLUMNS else name for name in names]
+
+
+def _missing(header: list[str]) -> list[str]:
+    return [name for name in COLUMNS if name not in header]
 
 
 def _json_format(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from fedgen.io.recognise import recognise
 from fedgen.provenance import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fedgen.federation import Federation
 
 READERS = {
@@ -60,7 +63,7 @@ def read(path: str | Path) -> Federation:
 def read_snapshot(path: str | Path) -> Snapshot:
     """As :func:`read`, with the remarks in the result instead of as warnings."""
     place = Path(path)
-    try:
+    with _told(place):
         if place.is_dir():
             federation, remarks = directory.read(place)
             name = "parquet"
@@ -70,6 +73,27 @@ def read_snapshot(path: str | Path) -> Snapshot:
             federation, remarks = assemble(READERS[name](content))
             federation.check()
         return Snapshot(federation, name, remarks, digest(place))
+
+
+def format_of(path: str | Path) -> str:
+    """The format of the federation at a path, told by its content; whether it is sound is not looked at.
+
+    Raises:
+        FormatError: there is nothing that looks like a federation.
+    """
+    place = Path(path)
+    with _told(place):
+        if place.is_dir():
+            directory.read_manifest(place)
+            return "parquet"
+        return recognise(unpacked(place))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what can go wrong on reading into one line that names ``path``."""
+    try:
+        yield
     except (FormatError, InvariantError) as error:
         raise FormatError(f"{path}: {error}") from error
     except FileNotFoundError:
