@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedgen.errors import ModelError
+from fedgen.errors import FormatError, ModelError
 from fitting.classes import pair_kind, size_class
 from fitting.laws import PARAMETERS
 from fitting.margins import Margin
@@ -182,16 +182,21 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read a model file.
+        """Read a model file, plain, gzip or zip.
 
         Raises:
             ModelError: it is no model, of a newer version, broken, or changed by hand.
         """
         import msgspec
 
+        from fedgen.io.content import GZIP, ZIP, unpacked
+
         path = Path(path)
         try:
-            data = msgspec.json.decode(path.read_bytes())
+            content = path.read_bytes()
+            data = msgspec.json.decode(unpacked(path) if content.startswith((GZIP, *ZIP)) else content)
+        except FormatError as error:
+            raise ModelError(f"{path}: {error}") from error
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

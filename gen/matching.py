@@ -84,10 +84,44 @@ def match(
         order = slot_order[np.lexsort((weight[stub_order], group))]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order), dtype=order.dtype)
-    _unrepeat(stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, np.uint64(seed))
+    key = np.uint64(seed)
+    _unrepeat(stub, stub_owner, weight, blocks, block_group, order, rank, group_slots, group_owners, key)
     owner = stub_owner[stub]
-    replaced = _substitute(owner, blocks, block_group, group_slots, order, group_owners, np.uint64(seed))
+    replaced = _substitute(owner, blocks, block_group, group_slots, order, group_owners, key)
     return Matching(stub, owner, replaced)
+
+
+@njit(cache=True)
+def shuffled_order(groups: Integers, kind: Integers, n_kinds: int, seed: np.uint64) -> Integers:
+    """Items sorted by group, then kind, in random order among equals.
+
+    Args:
+        groups: (G + 1,) items of group g are ``groups[g]:groups[g + 1]``.
+        kind: (N,) in [0, n_kinds).
+        n_kinds: how many there are.
+        seed: of the shuffles.
+
+    Counting sort and Fisher-Yates inside each group: linear, where sorting random keys is not.
+    """
+    order = np.empty(len(kind), dtype=np.int64)
+    begin = np.zeros(n_kinds + 1, dtype=np.int64)
+    place = np.zeros(n_kinds + 1, dtype=np.int64)
+    for group in range(len(groups) - 1):
+        begin[:] = 0
+        for item in range(groups[group], groups[group + 1]):
+            begin[kind[item] + 1] += 1
+        begin[0] = groups[group]
+        for k in range(n_kinds):
+            begin[k + 1] += begin[k]
+        place[:] = begin
+        for item in range(groups[group], groups[group + 1]):
+            order[place[kind[item]]] = item
+            place[kind[item]] += 1
+        for k in range(n_kinds):
+            for last in range(begin[k + 1] - 1, begin[k], -1):
+                other = begin[k] + _random(seed, last, last - begin[k] + 1)
+                order[last], order[other] = order[other], order[last]
+    return order
 
 
 @njit(cache=True)

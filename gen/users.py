@@ -15,7 +15,7 @@ import numpy as np
 from fedgen.federation import Federation, index_dtype
 from fitting.classes import nearest_kind, pair_kind, size_class
 from gen.apportion import apportion, bend
-from gen.matching import match
+from gen.matching import match, shuffled_order
 from gen.mixing import Conditional, blend, draw_rows
 from gen.ragged import offsets_of
 from gen.streams import Stage, stream
@@ -39,16 +39,16 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     small = index_dtype(max(int(slots[-1]), plan.users))
     stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
     wish, stub_class = _wishes(model, plan, placement, kind, degree, stub_owner, rng)
-    slot_server = np.repeat(np.arange(plan.servers, dtype=np.int32), np.diff(group_slots))
+    n_classes = int(max(wish.max(), stub_class.max())) + 1
     matching = match(
         blocks=slots,
         block_group=placement.server,
-        slot_order=_sorted(slot_server, wish, rng).astype(small),
-        stub_order=_sorted(slot_server, stub_class, rng).astype(small),
+        slot_order=shuffled_order(group_slots, wish, n_classes, np.uint64(_seed(rng))).astype(small),
+        stub_order=shuffled_order(group_slots, stub_class, n_classes, np.uint64(_seed(rng))).astype(small),
         stub_owner=stub_owner,
         group_slots=group_slots,
         group_owners=users,
-        seed=int(rng.integers(0, 2**63)),
+        seed=_seed(rng),
     )
     return Federation.from_pairs(
         np.repeat(np.arange(plan.servers, dtype=index_dtype(plan.servers)), n),
@@ -131,11 +131,5 @@ def _wishes(
     return wish, stub_class
 
 
-def _sorted(server: Integers, kind: Integers, rng: np.random.Generator) -> Integers:
-    """The order by server, then kind, random among equals: one sort of packed 64-bit keys."""
-    key = server.astype(np.uint64)
-    key <<= np.uint64(6)
-    key |= kind.astype(np.uint64)
-    key <<= np.uint64(26)
-    key |= rng.integers(0, 1 << 26, size=len(key), dtype=np.uint64)
-    return np.argsort(key)
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(0, 2**63))

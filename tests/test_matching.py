@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.matching import DENSE, Matching, _random, _substitute, _unrepeat, match
+from gen.matching import DENSE, Matching, _random, _substitute, _unrepeat, match, shuffled_order
 from gen.presences import _settle
 from gen.ragged import offsets_of
 
@@ -266,3 +266,22 @@ class TestSettle:
         gives = (left[room] < 0) & (users > 1)
         takes = (left[room] > 0) & (users < n[server])
         assert not np.any(np.bincount(server, gives, minlength=len(n)) * np.bincount(server, takes, minlength=len(n)))
+
+
+class TestShuffledOrder:
+    @given(st.lists(st.lists(st.integers(0, 4), max_size=8), max_size=6), st.integers(0, 2**63 - 1))
+    def test_sorts_by_group_then_kind_like_its_plain_twin(self, kinds: list[list[int]], seed: int) -> None:
+        groups = np.cumsum([0, *map(len, kinds)])
+        kind = np.array([k for group in kinds for k in group], dtype=np.int8)
+        order = shuffled_order(groups, kind, 5, np.uint64(seed))
+        assert sorted(order.tolist()) == list(range(len(kind)))
+        assert kind[order].tolist() == [k for group in kinds for k in sorted(group)]
+        with np.errstate(over="ignore"):
+            assert order.tolist() == shuffled_order.py_func(groups, kind, 5, np.uint64(seed)).tolist()
+
+    def test_every_order_of_equals_is_as_likely(self) -> None:
+        groups, kind = np.array([0, 1, 5]), np.array([0, 1, 1, 0, 1])
+        seen = Counter(tuple(shuffled_order(groups, kind, 2, np.uint64(seed)).tolist()) for seed in range(6000))
+        assert len(seen) == 6
+        chi2 = sum((count - 1000) ** 2 / 1000 for count in seen.values())
+        assert chi2 < 20.5  # 0.1 % of shuffles that are right exceed it (5 degrees of freedom)
