@@ -11,14 +11,14 @@ others go to the body. So a federation of one server is a plain one.
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import fedgen
 from fedgen.errors import InfeasibleError, UsageError
+from fedgen.provenance import versions
 from fitting.model import Model
 from gen.apportion import reconcile
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _BYTES_PER_ROW = 80
-_BYTES_PER_PRESENCE = 120
+_BYTES_PER_PRESENCE = 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Plan:
         measured = self.measured
         sizes = {"servers": self.servers, "users": self.users, "rooms": self.rooms}
         return {
-            "fedgen": fedgen.__version__,
+            "fedgen": version("fedgen"),
             "model": self.model,
             "sizes": sizes,
             "expected": {"memberships": self.memberships, "presences": self.presences},
@@ -73,7 +73,7 @@ class Plan:
                 "largest_room": "as measured",
             },
             "seed": self.seed,
-            "versions": {"python": platform.python_version(), "numpy": np.__version__},
+            "versions": versions(),
         }
 
 
