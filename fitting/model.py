@@ -135,12 +135,11 @@ class Model:
 
     @cached_property
     def margins(self) -> dict[str, Margin]:
-        """The margin of each coordinate that is drawn: "n", "m", "e" over body servers, "k", "x" over rooms, "d"."""
+        """The margin of each coordinate that is drawn: "n", "m" over body servers, "k", "x" over rooms, "d"."""
         s, r, d = self.servers, self.rooms, self.degrees
         columns = {
             "n": (s.users, s.number),
             "m": (s.rooms, s.number),
-            "e": (spare(s.users, s.rooms, s.memberships) + 1, s.number),
             "k": (r.servers, r.number),
             "x": (r.users - r.servers + 1, r.number),
             "d": (d.rooms, d.number),

@@ -119,13 +119,13 @@ def shuffled_order(groups: Integers, kind: Integers, n_kinds: int, seed: np.uint
             place[kind[item]] += 1
         for k in range(n_kinds):
             for last in range(begin[k + 1] - 1, begin[k], -1):
-                other = begin[k] + _random(seed, last, last - begin[k] + 1)
+                other = begin[k] + draw_below(seed, last, last - begin[k] + 1)
                 order[last], order[other] = order[other], order[last]
     return order
 
 
 @njit(cache=True)
-def _random(seed: np.uint64, counter: int, below: int) -> np.int64:
+def draw_below(seed: np.uint64, counter: int, below: int) -> np.int64:
     """A number in [0, below) from (seed, counter): splitmix64 (Steele, Lea and Flood 2014)."""
     z = seed + np.uint64(counter + 1) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _MIX1
@@ -194,12 +194,12 @@ def _unrepeat(
                     budget -= 1
                     if attempt < TRIES:
                         window = min(np.int64(8) << min(attempt // 3, 40), size)
-                        step = _random(seed, counter, 2 * window + 1) - window
+                        step = draw_below(seed, counter, 2 * window + 1) - window
                         counter += 1
                     elif attempt < near:
                         step = attempt - TRIES + 1
                     else:
-                        step = _random(seed, counter, size)
+                        step = draw_below(seed, counter, size)
                         counter += 1
                     partner = order[low + (start + step) % size]
                     other = stub_owner[stub[partner]]
@@ -276,7 +276,7 @@ def _substitute(
             candidate = first
             for attempt in range(TRIES + width):
                 if attempt < TRIES:
-                    candidate = owner[order[low + _random(seed, counter, size)]]
+                    candidate = owner[order[low + draw_below(seed, counter, size)]]
                     counter += 1
                 else:
                     candidate = first + attempt - TRIES

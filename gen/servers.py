@@ -1,9 +1,10 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
-Drawn in the coordinates (n, m, e - max(n, m)) through the beta copula (:mod:`fitting.margins`), e capped at n m, so
-that max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer memberships
-than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of the
-federation. The draws are then conditioned on the users of the plan and on the places that the rooms offer
+n and m are drawn through the beta copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are those of the
+measured tuple in proportion to the new max(n, m), so that users of a large server keep their mean of rooms, capped so
+that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer
+memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of
+the federation. The draws are then conditioned on the users of the plan and on the places that the rooms offer
 (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
 """
 
@@ -79,11 +80,11 @@ def _draw(
     row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
     n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
     m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
-    beyond = spare(table.users, table.rooms, table.memberships)
-    x = model.margins["e"].redraw(beyond[row] + 1, rng, top=tops[2]) - 1
     n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
     m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
     fewest = np.maximum(n, m)
+    ratio = (spare(table.users, table.rooms, table.memberships) / np.maximum(table.users, table.rooms))[row]
+    x = np.floor(ratio * fewest + rng.random(len(row))).astype(np.int64)
     x = np.minimum(x, np.minimum(n * m, np.maximum(tops[2], fewest)) - fewest)
     x = stretch(x, 0, int(x.max()), max(means[2] - float(fewest.mean()), 0.0), count, rng)
     return Servers(n, m, np.minimum(fewest + x, n * m))

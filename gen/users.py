@@ -15,6 +15,7 @@ import numpy as np
 from fedgen.federation import Federation, index_dtype
 from fitting.classes import nearest_kind, pair_kind, size_class
 from gen.apportion import apportion, bend
+from gen.dealing import deal
 from gen.matching import match, shuffled_order
 from gen.mixing import Conditional, blend, draw_rows
 from gen.ragged import offsets_of
@@ -81,15 +82,31 @@ def _degrees(model: Model, plan: Plan, kind: Integers, users: Integers, group_sl
     table = model.degrees
     by_kind = Conditional(table.kind, table.rooms, table.number)
     n = np.diff(users)
-    alike = by_kind.draw(np.repeat(_known(kind, by_kind.keys), n), rng)
+    known = _known(kind, by_kind.keys)
+    alike = by_kind.draw(np.repeat(known, n), rng)
     law = model.laws["d"].tail_law
     if law is not None:
         tail = alike >= law.xmin
         alike[tail] = model.margins["d"].redraw(alike[tail], rng, top=int(table.rooms.max()))
     e, top = np.diff(group_slots), int(table.rooms.max())
-    most = np.repeat(np.where(e <= n * top, np.minimum(m, top), m) - 1, n)
-    beyond = e - n
-    return 1 + apportion(beyond, users, bend(beyond, users, alike - 1, most), most, rng)
+    caps = np.where(e <= n * top, np.minimum(m, top), m) - 1
+    beyond, most = e - n, np.repeat(caps, n)
+    drawn = _of_kinds(np.minimum(alike - 1, most), known, n, beyond, rng)
+    dealt = deal(drawn, known, beyond, n, caps, _seed(rng))
+    return 1 + apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
+
+
+def _of_kinds(values: Integers, kind: Integers, n: Integers, totals: Integers, rng: np.random.Generator) -> Integers:
+    """Values brought to the totals of their kinds of servers."""
+    of_value = np.repeat(kind, n)
+    order = np.argsort(of_value, kind="stable")
+    n_kinds = int(kind.max()) + 1
+    ends = offsets_of(np.bincount(of_value, minlength=n_kinds))
+    goal = np.bincount(kind, weights=totals, minlength=n_kinds).astype(np.int64)
+    unbounded = np.full(len(values), max(int(totals.max()), int(values.max())))
+    settled = np.empty_like(values)
+    settled[order] = apportion(goal, ends, bend(goal, ends, values[order], unbounded), unbounded, rng)
+    return settled
 
 
 def _wishes(

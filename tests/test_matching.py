@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.matching import DENSE, Matching, _random, _substitute, _unrepeat, match, shuffled_order
+from gen.matching import DENSE, Matching, _substitute, _unrepeat, draw_below, match, shuffled_order
 from gen.presences import _settle
 from gen.ragged import offsets_of
 
@@ -221,14 +221,14 @@ class TestTwins:
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
         z ^= z >> 31
-        assert _random(np.uint64(seed), counter, below) == (z >> 1) % below
+        assert draw_below(np.uint64(seed), counter, below) == (z >> 1) % below
         with np.errstate(over="ignore"):
-            assert _random.py_func(np.uint64(seed), counter, below) == (z >> 1) % below
+            assert draw_below.py_func(np.uint64(seed), counter, below) == (z >> 1) % below
 
     def test_splitmix64_as_published(self) -> None:
         # The first outputs of Vigna's splitmix64.c from the state 1234567.
         published = (6457827717110365317, 3203168211198807973, 9817491932198370423)
-        assert [_random(np.uint64(1234567), i, 2**63 - 1) for i in range(3)] == [
+        assert [draw_below(np.uint64(1234567), i, 2**63 - 1) for i in range(3)] == [
             (z >> 1) % (2**63 - 1) for z in published
         ]
 

@@ -1,0 +1,105 @@
+r"""Dealing values to groups whose totals are given: which server gets which rooms-per-user.
+
+Users' values are drawn for all servers of a kind together, so that their distribution is right; each server's must
+sum to its own total. Drawing per server and scaling to the total would shift every value of a light-tailed
+distribution. So the values are *dealt*: the largest first, each to a server drawn in proportion to what it still lacks,
+among those that lack that much and have a user left. The small ones that come last fill what is left; few sums miss by
+a little, and :func:`gen.apportion.apportion` mends them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from gen.matching import draw_below
+
+if TYPE_CHECKING:
+    from fedgen.federation import Integers
+
+TRIES = 64
+"""Servers drawn for one value before it waits for the end."""
+
+
+def deal(values: Integers, kind: Integers, totals: Integers, members: Integers, caps: Integers, seed: int) -> Integers:
+    """Deal values to the members of groups.
+
+    Args:
+        values: (N,) >= 0, one per member, in the order of groups: those of a kind are dealt anew among its groups.
+        kind: (G,) the kind of each group.
+        totals: (G,) what the values of each group should sum to.
+        members: (G,) how many members it has, >= 1; they sum to N.
+        caps: (G,) the largest value a member may get.
+        seed: of the draws.
+
+    Returns:
+        (N,) in the order of groups. Every kind keeps its values; sums come near to ``totals``.
+    """
+    order = np.argsort(kind, kind="stable")
+    of_value = np.repeat(kind, members)
+    by_size = np.lexsort((-values, of_value))
+    begins = np.concatenate(([0], np.cumsum(members)))[:-1]
+    kinds, first_group = np.unique(kind[order], return_index=True)
+    return np.asarray(
+        _deal(
+            values[by_size],
+            np.append(np.searchsorted(of_value[by_size], kinds), len(values)),
+            order,
+            np.append(first_group, len(order)),
+            totals.astype(np.int64),
+            members.astype(np.int64),
+            begins,
+            caps,
+            np.uint64(seed),
+        )
+    )
+
+
+@njit(cache=True)
+def _deal(
+    values: Integers,
+    value_offsets: Integers,
+    groups: Integers,
+    group_offsets: Integers,
+    totals: Integers,
+    members: Integers,
+    begins: Integers,
+    caps: Integers,
+    seed: np.uint64,
+) -> Integers:
+    dealt = np.zeros(len(values), dtype=np.int64)
+    lacks, free, place = totals.copy(), members.copy(), begins.copy()
+    counter = 0
+    for k in range(len(value_offsets) - 1):
+        mine = groups[group_offsets[k] : group_offsets[k + 1]]
+        upto = np.cumsum(totals[mine])
+        rest = values[value_offsets[k] : value_offsets[k + 1]].copy()
+        waiting = 0
+        for i in range(len(rest)):
+            value = rest[i]
+            done = False
+            if value > 0 and len(mine) > 1 and upto[-1] > 0:
+                for _ in range(TRIES):
+                    g = mine[np.searchsorted(upto, draw_below(seed, counter, upto[-1]), side="right")]
+                    enough = lacks[g] >= value and caps[g] >= value and free[g] > 0
+                    counter += 2
+                    if enough and draw_below(seed, counter - 1, totals[g]) < lacks[g]:
+                        dealt[place[g]] = value
+                        place[g] += 1
+                        free[g] -= 1
+                        lacks[g] -= value
+                        done = True
+                        break
+            if not done:
+                rest[waiting] = value
+                waiting += 1
+        i = 0
+        for g in mine[np.argsort(-lacks[mine], kind="mergesort")]:
+            while free[g] > 0:
+                dealt[place[g]] = rest[i]
+                place[g] += 1
+                free[g] -= 1
+                i += 1
+    return dealt
