@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isnan, nan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -70,14 +70,12 @@ class Description:
         name: as in docs/scorecard.md, e.g. ``A1``.
         statistic: in words.
         measure: the distance; its goal is 0.
-        top: the largest distance there can be.
         undefined: why there may be no distance, told when there is none.
     """
 
     name: str
     statistic: str
     measure: str
-    top: float = inf
     undefined: str = "a side is empty"
 
 

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 # The least integer of each half decade: 1, 4, 10, 32, 100, 317, ... Integers, so that 1000 never falls below its edge.
 _HALF_DECADES = np.array([10 ** (i // 2) if i % 2 == 0 else isqrt(10**i) + 1 for i in range(37)], dtype=np.int64)
+# The size classes of the scorecard: 1, 2, 3, 4-10, 11-100, > 100.
 _CLASSES = np.array([1, 2, 3, 4, 11, 101], dtype=np.int64)
-
-CLASS_NAMES = ("1", "2", "3", "4-10", "11-100", ">100")
-"""The size classes of DESIGN section 8, smallest first."""
 
 
 def half_decade(size: Integers) -> NDArray[np.intp]:
@@ -26,7 +24,7 @@ def half_decade(size: Integers) -> NDArray[np.intp]:
 
 
 def size_class(size: Integers) -> NDArray[np.intp]:
-    """The class of each size >= 1, as an index into :data:`CLASS_NAMES`."""
+    """The class of each size >= 1, 0 for 1, 1 for 2, 2 for 3, 3 for 4-10, 4 for 11-100, 5 for more."""
     return np.searchsorted(_CLASSES, size, side="right") - 1
 
 

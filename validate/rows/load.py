@@ -91,7 +91,7 @@ LOAD = ClusterGroup(
             _where_sent(lambda a, b: log_wasserstein(a.rx / a.per_user, b.rx / b.per_user)),
         ),
         ClusterMetric(
-            Description("D1h", "share of all tx that the hub sends", "difference", top=1.0),
+            Description("D1h", "share of all tx that the hub sends", "difference"),
             _where_sent(lambda a, b: difference(a.hub, b.hub)),
             value=lambda side: side.hub,
         ),
@@ -100,7 +100,6 @@ LOAD = ClusterGroup(
                 "D2",
                 "cumulative load, servers by users",
                 "sup",
-                top=1.0,
                 undefined="the numbers of servers differ by a factor: ranks do not compare; see D1h",
             ),
             _where_sent(_curves_apart),

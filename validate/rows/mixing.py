@@ -32,9 +32,7 @@ MIXING = ClusterGroup(
     statistic=Mixing.of,
     metrics=(
         ClusterMetric(
-            Description(
-                "E5u", "correlation: rooms of a user ~ users of a room", "difference", top=2.0, undefined=_CONSTANT
-            ),
+            Description("E5u", "correlation: rooms of a user ~ users of a room", "difference", undefined=_CONSTANT),
             lambda a, b: difference(a.users, b.users),
             value=lambda side: side.users,
         ),
@@ -43,7 +41,6 @@ MIXING = ClusterGroup(
                 "E5s",
                 "correlation: users of a server ~ servers of a room",
                 "difference",
-                top=2.0,
                 undefined=_CONSTANT,
             ),
             lambda a, b: difference(a.servers, b.servers),

@@ -29,15 +29,15 @@ ROOMS = UnitGroup(
     table=table,
     metrics=(
         UnitMetric(
-            Description("B1", "servers per room", "KS", top=1.0),
+            Description("B1", "servers per room", "KS"),
             bind_value(column(0), kolmogorov_smirnov),
         ),
         UnitMetric(
-            Description("B2", "users per room", "KS", top=1.0),
+            Description("B2", "users per room", "KS"),
             bind_value(column(1), kolmogorov_smirnov),
         ),
         UnitMetric(
-            Description("B3", "spike pattern of rooms: servers x users, half decades", "TV", top=1.0),
+            Description("B3", "spike pattern of rooms: servers x users, half decades", "TV"),
             bind_bins(lambda units: spike_bin(units[:, 0], units[:, 1]), total_variation),
         ),
         UnitMetric(
@@ -49,7 +49,6 @@ ROOMS = UnitGroup(
                 "E1",
                 "share of the largest server in a room",
                 "KS",
-                top=1.0,
                 undefined="a side has no room of two users",
             ),
             bind_value(_largest_share, kolmogorov_smirnov),

@@ -24,15 +24,15 @@ SERVERS = UnitGroup(
     table=table,
     metrics=(
         UnitMetric(
-            Description("A1", "users per server", "KS", top=1.0),
+            Description("A1", "users per server", "KS"),
             bind_value(column(0), kolmogorov_smirnov),
         ),
         UnitMetric(
-            Description("A2", "rooms per server", "KS", top=1.0),
+            Description("A2", "rooms per server", "KS"),
             bind_value(column(1), kolmogorov_smirnov),
         ),
         UnitMetric(
-            Description("A3", "spike pattern of servers: users x rooms, half decades", "TV", top=1.0),
+            Description("A3", "spike pattern of servers: users x rooms, half decades", "TV"),
             bind_bins(lambda units: spike_bin(units[:, 0], units[:, 1]), total_variation),
         ),
         UnitMetric(

@@ -25,7 +25,7 @@ USERS = UnitGroup(
     table=table,
     metrics=(
         UnitMetric(
-            Description("C1", "rooms per user", "KS", top=1.0),
+            Description("C1", "rooms per user", "KS"),
             bind_value(column(1), kolmogorov_smirnov),
             margin=0.02,
         ),
