@@ -1,7 +1,7 @@
 """From a measured federation to its model.
 
 The order is that of the model's layers: the head servers are set apart; a law is fitted to every quantity of the
-others; then the tables that carry dependence are counted. Nothing here is random.
+others; then the tables that carry dependence are counted. Nothing but a bootstrap is random.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
 from fitting.classes import pair_kind, size_class
+from fitting.engine import engine as make_engine
 from fitting.heads import find_heads
 from fitting.model import (
     DegreeTable,
@@ -26,29 +27,55 @@ from fitting.model import (
     Sizes,
     spare,
 )
-from fitting.tails import LawFit, fit_tail
+from fitting.tails import fit_tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fedgen.federation import Integers
     from fedgen.progress import Progress
+    from fitting.engine import EngineName
+
+SYMBOLS = {
+    "n": "users per server",
+    "m": "rooms per server",
+    "e": "memberships beyond max(n, m), + 1",
+    "k": "servers per room",
+    "u": "users per room",
+    "x": "users beyond servers per room, + 1",
+    "d": "rooms per user",
+}
+OF_SERVERS = ("n", "m", "e")
 
 
-def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapping[str, Any] | None = None) -> Model:
+def fit(
+    federation: Federation,
+    *,
+    bootstrap: int = 0,
+    engine: EngineName = "fast",
+    seed: int = 0,
+    progress: Progress = silent,
+    provenance: Mapping[str, Any] | None = None,
+) -> Model:
     """Fit the model of a federation.
 
     Args:
         federation: the measurement; anything that passes :meth:`Federation.check`, down to one user.
+        bootstrap: replicates for the laws' p-values and intervals; 0: none.
+        engine: what estimates the laws: our own, or the `powerlaw` package, far slower.
+        seed: of the bootstrap; nothing else is random.
         progress: told after each law.
         provenance: kept in the model, see :func:`fedgen.provenance.record`.
 
     Raises:
-        UsageError: not a federation.
+        UsageError: not a federation, no such engine, or fewer than no replicates.
         InvariantError: a federation that breaks an invariant.
     """
     if not isinstance(federation, Federation):
         raise UsageError(f"fit takes a Federation, not {type(federation).__name__}; read a file with fedgen.read")
+    if bootstrap < 0:
+        raise UsageError(f"bootstrap is {bootstrap}; it is a number of replicates, from 0 up")
+    estimator = make_engine(engine)
     federation.check()
     heads = find_heads(federation)
     head_of = np.full(federation.n_servers, -1)
@@ -63,7 +90,6 @@ def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapp
     of_body = body[p.server]
     user_kind = server_kind[federation.user_server]
     member = federation.membership_user
-
     return Model(
         sizes=Sizes(
             federation.n_servers,
@@ -72,7 +98,18 @@ def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapp
             federation.n_memberships,
             federation.n_presences,
         ),
-        laws=_fit_laws(n[body], m[body], e[body], k, u, d, len(heads), progress),
+        laws={
+            symbol: fit_tail(
+                SYMBOLS[symbol],
+                values,
+                hubs=symbol in OF_SERVERS,
+                engine=estimator,
+                bootstrap=bootstrap,
+                seed=np.random.SeedSequence(seed, spawn_key=(i,)),
+                progress=_counted(i, progress),
+            )
+            for i, (symbol, values) in enumerate(quantities(federation).items())
+        },
         heads=HeadTable(n[heads], m[heads], e[heads]),
         servers=ServerTable(*_count(n[body], m[body], e[body])),
         rooms=_room_table(federation, head_of, len(heads)),
@@ -85,24 +122,20 @@ def fit(federation: Federation, *, progress: Progress = silent, provenance: Mapp
     )
 
 
-def _fit_laws(
-    n: Integers, m: Integers, e: Integers, k: Integers, u: Integers, d: Integers, heads: int, progress: Progress
-) -> dict[str, LawFit]:
-    quantities = {
-        "n": ("users per server", n, heads),
-        "m": ("rooms per server", m, heads),
-        "e": ("memberships beyond max(n, m), + 1", spare(n, m, e) + 1, heads),
-        "k": ("servers per room", k, 0),
-        "u": ("users per room", u, 0),
-        "x": ("users beyond servers per room, + 1", u - k + 1, 0),
-        "d": ("rooms per user", d, 0),
-    }
-    laws = {}
-    for done, (symbol, (words, values, apart)) in enumerate(quantities.items()):
-        progress("fitting laws", done, len(quantities))
-        laws[symbol] = fit_tail(words, values, heads=apart)
-    progress("fitting laws", len(quantities), len(quantities))
-    return laws
+def quantities(federation: Federation) -> dict[str, Integers]:
+    """What a law is fitted to: values from 1 up, by the symbols of :data:`SYMBOLS`."""
+    n, m, e = federation.users_per_server, federation.rooms_per_server, federation.memberships_per_server
+    k, u = federation.servers_per_room, federation.users_per_room
+    return {"n": n, "m": m, "e": spare(n, m, e) + 1, "k": k, "u": u, "x": u - k + 1, "d": federation.rooms_per_user}
+
+
+def _counted(i: int, progress: Progress) -> Progress:
+    """The progress of the bootstrap of quantity ``i``."""
+
+    def report(stage: str, done: int, total: int) -> None:
+        progress(f"bootstrap {i + 1} of {len(SYMBOLS)}: {stage}", done, total)
+
+    return report
 
 
 def _room_table(federation: Federation, head_of: Integers, n_heads: int) -> RoomTable:

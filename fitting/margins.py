@@ -17,7 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
-    from fitting.laws import Law
+    from fitting.laws.law import Law
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,44 +1,93 @@
-r"""Which law a tail follows: the adapter to `powerlaw`.
+r"""Which law a tail follows: the rule.
 
-For every quantity of a federation the scan of Clauset, Shalizi and Newman (2009) is run by `powerlaw.Fit`: for each
-distinct value x as xmin the maximum-likelihood exponent of the tail {>= x}, sought below 3 (`powerlaw`'s own range:
-from 3 on the variance is finite), and its Kolmogorov-Smirnov distance D. Their rule takes the x of the smallest D; it
-does not ask whether that D is small. So the rule here is:
+1. *Hubs* of the servers' quantities are set apart (:mod:`fitting.hubs`); everything below is about the other values.
+2. *The scan* of Clauset, Shalizi and Newman (2009) finds the xmin of the smallest Kolmogorov-Smirnov distance D
+   (:mod:`fitting.scan`). It does not ask whether that D is small, so:
+3. A law *fits* if it passes the tests of :mod:`fitting.acceptance`. xmin is the scan's if the power law fits from
+   there on, else the smallest value from which one does; if there is none, no law is used and the measured
+   probabilities stand alone.
+4. From xmin on the families are fitted and compared (:mod:`fitting.comparison`). The power law gives way if one of
+   the c rivals that have a fit of their own is better with p < 0.1 / c (so a true power law is given up in about one
+   case of ten at most) and fits. The law is then the rival of smallest AIC among those that fit.
 
-1. A tail is *accepted* if :math:`D \sqrt{n_{tail}} \le 1.094`, the asymptotic 5 % point of the KS statistic of an
-   exponential law whose mean is estimated (Lilliefors 1969; the logarithm of a continuous power law is one). For
-   integers the test is conservative.
-2. xmin is the one of smallest D if its tail is accepted, else the smallest x whose tail is accepted and holds at least
-   ten values; if there is none, no law is used and the measured probabilities stand alone.
-3. Beyond xmin the power law is compared with the other families (Vuong's likelihood ratio, `powerlaw`'s own); it gives
-   way to the most likely family that is better with p < 0.1 and whose own D is accepted.
-
-The words in :attr:`LawFit.evidence` say which of these happened.
+The rule is the same with and without a bootstrap, so that the same data give the same law. The words in
+:attr:`LawFit.evidence` say what happened, and also when the data cannot tell.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping  # noqa: TC003 - msgspec resolves the annotations of LawFit when a model is read
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fitting.laws import Law
+from fedgen.progress import silent
+from fitting.acceptance import FEWEST, fits
+from fitting.comparison import Comparison, compare_all
+from fitting.engine import Fast
+from fitting.evidence import PREFERRED_AT, evidence
+from fitting.histogram import Histogram
+from fitting.hubs import Hubs, find_hubs
+from fitting.zeta import exponent_error
 
 if TYPE_CHECKING:
-    from fedgen.federation import Integers
+    from fedgen.federation import Floats, Integers
+    from fedgen.progress import Progress
+    from fitting.engine import Engine
+    from fitting.laws.law import Law
+    from fitting.scan import Candidate
 
-LILLIEFORS = 1.094
-_SMALLEST_TAIL = 10
-_FEWEST_DISTINCT = 4  # `powerlaw` scans all but the two largest, and at least two
-_PREFERRED_AT = 0.1
-_RIVALS = {
-    "lognormal": ("lognormal", {"mu": "mu", "sigma": "sigma"}),
-    "stretched exponential": ("stretched_exponential", {"lambda": "Lambda", "beta": "beta"}),
-    "exponential": ("exponential", {"lambda": "Lambda"}),
-}
+_FEWEST_DISTINCT = 4
+_COVERAGE = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the method of Clauset, Shalizi and Newman (2009) says: the power law of the smallest distance.
+
+    Attributes:
+        xmin, alpha, tail, ks: xmin, exponent, values that it covers, KS distance.
+        error: standard error of the exponent at this xmin.
+        p: goodness of fit by the semi-parametric bootstrap; None without one. Small: no power law.
+    """
+
+    xmin: int
+    alpha: float
+    error: float
+    tail: int
+    ks: float
+    p: float | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One family's most likely law from xmin on.
+
+    Attributes:
+        family: its name.
+        parameters: by name.
+        log_likelihood: of the tail.
+        ks: KS distance over the tail.
+        fits: passes the tests of :mod:`fitting.acceptance`.
+    """
+
+    family: str
+    parameters: Mapping[str, float]
+    log_likelihood: float
+    ks: float
+    fits: bool
+
+    def law(self, xmin: int) -> Law:
+        """The law itself."""
+        from fitting.laws.families import make
+
+        return make(self.family, self.parameters, xmin)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion; smaller is better. xmax counts as two parameters (:mod:`fitting.comparison`)."""
+        return 2.0 * (len(self.parameters) + ("xmax" in self.parameters) - self.log_likelihood)
 
 
 @dataclass(frozen=True)
@@ -47,131 +96,229 @@ class LawFit:
 
     Attributes:
         quantity: in words, "users per server".
-        n: how many values were looked at, head servers excluded.
-        heads: how many values are those of head servers, which are listed, not fitted (:mod:`fitting.heads`).
+        n: how many values were looked at, hubs among them.
+        hubs: how many of the largest do not belong to the tail; None where hubs are not looked for.
         law: the family, or None where no tail law is accepted.
-        parameters, errors: of the law; an error is a standard error, told for the power law's exponent alone.
+        parameters: of the law.
+        errors: standard errors at this xmin, by parameter, where the likelihood is regular.
+        intervals: 95 % bootstrap intervals of parameters, "xmin" and "tail"; empty without a bootstrap.
         xmin: the smallest value that the law covers; 0 without a law.
-        tail: how many values it covers.
+        tail: how many values it covers, hubs not among them.
         ks: Kolmogorov-Smirnov distance over the tail.
-        runner_up: the most likely other family.
+        p: goodness of fit of this law by bootstrap; None without one.
+        replicates: of the bootstrap.
+        scan: the power law of the smallest distance, whether or not it is the law.
+        fits: every family at xmin.
+        comparisons: every pair of those.
+        runner_up: the best other family by AIC.
         evidence: in words.
     """
 
     quantity: str
     n: int
-    heads: int = 0
+    hubs: Hubs | None = None
     law: str | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     xmin: int = 0
     tail: int = 0
     ks: float | None = None
+    p: float | None = None
+    replicates: int = 0
+    scan: Scan | None = None
+    fits: tuple[Fitted, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     runner_up: str | None = None
     evidence: str = ""
 
     @property
     def tail_law(self) -> Law | None:
         """The law to draw from."""
-        return Law(self.law, self.parameters, self.xmin) if self.law else None
+        if self.law is None:
+            return None
+        from fitting.laws.families import make
+
+        return make(self.law, self.parameters, self.xmin)
+
+    def against(self, rival: str) -> Comparison:
+        """The comparison of the law with another family of :attr:`fits`."""
+        return next(c for c in self.comparisons if {c.first, c.second} == {self.law, rival})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        import msgspec
+
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return plain
 
 
-def fit_tail(quantity: str, values: Integers, heads: int = 0) -> LawFit:
+def fit_tail(
+    quantity: str,
+    values: Integers,
+    *,
+    hubs: bool = False,
+    engine: Engine | None = None,
+    bootstrap: int = 0,
+    seed: int | np.random.SeedSequence = 0,
+    progress: Progress = silent,
+) -> LawFit:
     """Fit the tail of positive integers by the rule of this module.
 
     Args:
         quantity: its name in words, for reports.
-        values: (n,) integers >= 1, head servers left out.
-        heads: how many were left out.
+        values: (n,) integers >= 1.
+        hubs: look for hubs among the largest.
+        engine: what estimates; our own by default.
+        bootstrap: replicates for p and intervals; 0: none.
+        seed: same seed, same p and intervals.
+        progress: told during the bootstrap.
 
     Never raises on degenerate data: the result then says in words why there is no law.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what `powerlaw` warns of, fits that do not converge, is checked here
-        return _fit_tail(quantity, values, heads)
-
-
-def _fit_tail(quantity: str, values: Integers, heads: int) -> LawFit:
-    n = len(values)
-
-    def no_law(why: str) -> LawFit:
-        return LawFit(quantity, n, heads, evidence=f"{why}: measured probabilities alone")
-
-    if n < _SMALLEST_TAIL or len(np.unique(values)) < _FEWEST_DISTINCT:
-        return no_law("too few values" if n < _SMALLEST_TAIL else "fewer than four distinct values")
-    scan = _fit(values)
-    table = scan.xmin_fitting_results
-    candidates = np.asarray(table["xmins"])
-    tails = n - np.searchsorted(np.sort(values), candidates)
-    with np.errstate(invalid="ignore"):
-        accepted = np.asarray(table["distances"]) * np.sqrt(tails) <= LILLIEFORS
-    accepted &= np.asarray(table["valid_fits"], dtype=bool) & (tails >= _SMALLEST_TAIL)
-    if not accepted.any():
-        return no_law("no tail of ten values or more that a power law fits")
-    best = int(scan.xmin)
-    if best in candidates[accepted]:
-        chosen, words = best, ""
-    else:
-        chosen = int(candidates[accepted][0])
-        words = f"not a power law from {best} on (the smallest D), one from {chosen} on; "
-    fit = _fit(values, xmin=chosen)
-    tail = int(fit.n_tail)
-    zeta = fit.power_law
-    law, parameters, errors = (
-        "power law",
-        {"alpha": float(zeta.alpha)},
-        {"alpha": _standard_error(float(zeta.alpha), chosen, tail)},
-    )
-    ks, best_rival, better = float(zeta.D), None, None
-    for family, (name, names) in _RIVALS.items():
-        rival = getattr(fit, name)
-        values_of = {ours: float(getattr(rival, theirs)) for ours, theirs in names.items()}
-        if rival.noise_flag or not all(np.isfinite(v) and abs(v) < 1e3 for v in values_of.values()):
-            continue  # an optimum at infinity: a power law in disguise
-        ratio, p = fit.distribution_compare("power_law", name)
-        if best_rival is None or ratio < best_rival[1]:
-            best_rival = (family, float(ratio), float(p))
-            if ratio < 0 and p < _PREFERRED_AT and rival.D * np.sqrt(tail) <= LILLIEFORS:
-                better = (family, values_of, float(rival.D))
-            else:
-                better = None
-    if best_rival is None:
-        return LawFit(
-            quantity, n, heads, law, parameters, errors, chosen, tail, ks, None, words + "no other family converged"
+    engine = engine or Fast()
+    everything = Histogram.of(values)
+    found = find_hubs(everything) if hubs else None
+    body = everything.without_largest(found.count) if found else everything
+    known = LawFit(quantity, everything.n, found)
+    if body.n < FEWEST:
+        return _without_law(known, "too few values")
+    if len(body.values) < _FEWEST_DISTINCT:
+        return _without_law(
+            known, "all values are equal" if len(body.values) == 1 else "fewer than four distinct values"
         )
-    family, ratio, p = best_rival
-    if better is not None:
-        law, parameters, ks = better
-        errors, family = {}, "power law"
-        words += f"{law} is better than power law, p = {p:.2g}"
-    elif p < _PREFERRED_AT and ratio > 0:
-        words += f"power law is better than {family}, p = {p:.2g}"
-    elif p < _PREFERRED_AT:
-        words += f"{family} is likelier, p = {p:.2g}, but does not fit; power law kept"
-    else:
-        words += f"power law and {family} are not distinguishable, p = {p:.2g}"
-    return LawFit(quantity, n, heads, law, parameters, errors, chosen, tail, ks, family, words)
+    chance = _Chance(
+        bootstrap, seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed), progress
+    )
+    best = engine.scan(body)
+    known = replace(known, scan=_scan(best, body, chance), replicates=bootstrap)
+    chosen = engine.choose(body)
+    if chosen.index < 0:
+        return _without_law(known, "no tail of ten values or more that a power law fits")
+
+    tail = body.tail(body.values[chosen.index])
+    laws = {family: law for family, law in engine.laws(tail).items() if law is not None}
+    fitted = tuple(
+        Fitted(family, law.parameters, law.log_likelihood(tail), law.distance(tail), fits(law, tail))
+        for family, law in laws.items()
+    )
+    comparisons = compare_all(laws.values(), tail)
+    preferred = _preferred(fitted, comparisons)
+    runner_up = min((fit for fit in fitted if fit is not preferred), key=lambda fit: fit.aic, default=None)
+    law = laws[preferred.family]
+    by_scan = preferred.family == "power law" and chosen.index == best.index
+    p, intervals = _uncertainty(law, preferred.ks, body, tail, known.scan if by_scan else None, chance)
+    fit = replace(
+        known,
+        law=law.family,
+        parameters=law.parameters,
+        errors=standard_errors(law, tail),
+        intervals=intervals,
+        xmin=int(tail.values[0]),
+        tail=tail.n,
+        ks=preferred.ks,
+        p=p,
+        fits=fitted,
+        comparisons=comparisons,
+        runner_up=runner_up.family if runner_up else None,
+    )
+    return replace(fit, evidence=evidence(fit))
 
 
-def _standard_error(alpha: float, xmin: int, tail: int) -> float:
-    r"""Of the zeta law's exponent, from its Fisher information :math:`(\ln\zeta)''(\alpha, x_{min})` per value.
+def _without_law(known: LawFit, why: str) -> LawFit:
+    return replace(known, evidence=f"{why}: measured probabilities alone")
 
-    Clauset, Shalizi and Newman 2009, equation (3.6). `powerlaw` has that of the continuous law, :math:`(\alpha - 1) /
-    \sqrt n`, which is a fifth too small at xmin = 1, alpha = 3.
+
+def standard_errors(law: Law, tail: Histogram) -> dict[str, float]:
+    r"""Asymptotic standard errors at a given xmin: roots of the diagonal of the inverse observed information.
+
+    The second derivatives of the log-likelihood are central differences. The bound of a bounded power law has none
+    (its likelihood is not smooth there), nor has a parameter at the edge of its range.
     """
-    from scipy.special import zeta
+    names = [name for name in law.names if name != "xmax"]
+    step = np.array([1e-4 * max(abs(law.parameters[name]), 1e-3) for name in names])
 
-    step = 1e-3 * (alpha - 1.0)
-    below, here, above = np.log(zeta(alpha + step * np.array([-1.0, 0.0, 1.0]), xmin))
-    return float(step / np.sqrt(tail * (below - 2.0 * here + above)))
+    def log_likelihood(*moves: tuple[int, float]) -> float:
+        parameters = dict(law.parameters)
+        for i, times in moves:
+            parameters[names[i]] += times * step[i]
+        return type(law)(*parameters.values(), xmin=law.xmin).log_likelihood(tail)
+
+    information = np.empty((len(names), len(names)))
+    try:
+        here = log_likelihood()
+        for i in range(len(names)):
+            information[i, i] = -(log_likelihood((i, 1)) - 2 * here + log_likelihood((i, -1))) / step[i] ** 2
+            for j in range(i):
+                mixed = sum(a * b * log_likelihood((i, a), (j, b)) for a in (-1, 1) for b in (-1, 1)) / (
+                    4 * step[i] * step[j]
+                )
+                information[i, j] = information[j, i] = -mixed
+        variance = np.diag(np.linalg.inv(information))
+    except (ValueError, np.linalg.LinAlgError):
+        return {}
+    if not np.all(variance > 0):  # also where it is not a number
+        return {}
+    return dict(zip(names, np.sqrt(variance).tolist(), strict=True))
 
 
-def _fit(values: Integers, xmin: int | None = None) -> Any:
-    """`powerlaw.Fit` on integers; ``estimate_discrete`` would use an approximation that is wrong at small xmin."""
-    import powerlaw
+class _Chance(NamedTuple):
+    """What a bootstrap needs."""
 
-    return powerlaw.Fit(values.astype(np.float64), discrete=True, xmin=xmin, estimate_discrete=False, verbose=0)
+    replicates: int
+    seed: np.random.SeedSequence
+    progress: Progress
+
+    def stream(self, stage: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self.seed.entropy, spawn_key=(*self.seed.spawn_key, stage))
+
+
+def _scan(found: Candidate, body: Histogram, chance: _Chance) -> Scan | None:
+    if found.index < 0:
+        return None
+    xmin = float(body.values[found.index])
+    tail = body.n - int(body.upto[found.index])
+    p = None
+    if chance.replicates:
+        from fitting.bootstrap import goodness, p_value
+
+        distances = goodness(body, xmin, found.alpha, chance.replicates, chance.stream(0), progress=chance.progress)
+        p = p_value(found.distance, distances)
+    return Scan(int(xmin), found.alpha, exponent_error(found.alpha, xmin, tail), tail, found.distance, p)
+
+
+def _preferred(fitted: tuple[Fitted, ...], comparisons: tuple[Comparison, ...]) -> Fitted:
+    """The law to draw from, by point 4 of the rule."""
+    power_law = next(fit for fit in fitted if fit.family == "power law")
+    rivals = [c for c in comparisons if c.first == "power law"]
+    better = {c.second for c in rivals if c.better == c.second and c.p < PREFERRED_AT / len(rivals)}
+    able = [fit for fit in fitted if fit is not power_law and fit.fits]
+    if better.isdisjoint(fit.family for fit in able):
+        return power_law
+    return min(able, key=lambda fit: fit.aic)
+
+
+def _uncertainty(
+    law: Law, ks: float, body: Histogram, tail: Histogram, scan: Scan | None, chance: _Chance
+) -> tuple[float | None, dict[str, tuple[float, float]]]:
+    """p of the law and 95 % intervals; ``scan`` if the law is the scan's own power law."""
+    if not chance.replicates:
+        return None, {}
+    from fitting.bootstrap import p_value, redrawn, resampled
+
+    estimates = resampled(body, chance.replicates, chance.stream(1), progress=chance.progress)
+    intervals = {"xmin": _interval(estimates.xmin), "tail": _interval(estimates.tail)}
+    if scan is None:
+        distances, parameters = redrawn(law, tail.n, chance.replicates, chance.stream(2), progress=chance.progress)
+        p = p_value(ks, distances)
+    else:
+        p = scan.p
+    if law.family == "power law":
+        return p, {"alpha": _interval(estimates.alpha), **intervals}
+    named = dict(zip(law.names, map(_interval, parameters.T), strict=True)) if len(parameters) else {}
+    return p, {**named, **intervals}
+
+
+def _interval(estimates: Floats) -> tuple[float, float]:
+    low, high = np.nanquantile(estimates, _COVERAGE)
+    return float(low), float(high)

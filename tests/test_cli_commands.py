@@ -82,9 +82,53 @@ class TestFit:
         model = fedgen.Model.load(path)
         assert all(law.quantity in out for law in model.laws.values())
         assert str(path) in out
-        for explained in ("e - max(n, m)", "u - k", "two-sided likelihood-ratio test", "heads:"):
+        for explained in ("e - max(n, m)", "u - k", "likelihood ratio", "hubs:", "with --bootstrap N"):
             assert explained in out
         assert model.provenance["command"] == ["fedgen", "fit", str(EXAMPLE), "-o", str(path)]
+
+    def test_bootstrap(self, tmp_path: Path, capsys: Captured) -> None:
+        path = tmp_path / "model.json"
+        assert run(["fit", str(EXAMPLE), "-o", str(path), "--bootstrap", "40", "--seed", "2"]) == 0
+        out = capsys.readouterr().out
+        assert "40 replicates" in out
+        assert "95 % intervals" in out
+        model = fedgen.Model.load(path)
+        assert model.provenance["seed"] == 2
+        for law in model.laws.values():
+            assert law.p is not None
+            assert law.scan is not None
+            assert law.scan.p is not None
+            assert {"xmin", "tail"} <= set(law.intervals)
+
+    def test_powerlaw_finds_the_same(self, model: Path, tmp_path: Path) -> None:
+        small = tmp_path / "small.csv"
+        assert run(["sample", str(model), "--servers", "90", "-o", str(small), "--seed", "1", "-q"]) == 0
+        laws = []
+        for engine in ("fast", "powerlaw"):
+            path = tmp_path / f"{engine}.json"
+            assert run(["fit", str(small), "-o", str(path), "--engine", engine, "-q"]) == 0
+            laws.append(fedgen.Model.load(path).laws)
+        assert any(law.law for law in laws[0].values())
+        for name, law in laws[0].items():
+            other = laws[1][name]
+            assert (law.xmin, law.tail) == (other.xmin, other.tail)
+            of_power_law = [fit.parameters for fit in (*law.fits, *other.fits) if fit.family == "power law"]
+            if law.law:
+                assert of_power_law[0] == pytest.approx(of_power_law[1], rel=1e-4)
+
+    def test_plot(self, tmp_path: Path, capsys: Captured) -> None:
+        figures = tmp_path / "figures"
+        words = ("fit", EXAMPLE, "-o", tmp_path / "model.json", "--plot", figures)
+        printed = result(capsys, *words)["figures"]
+        assert printed == [str(path) for path in map(Path, printed) if path.stat().st_size > 5000]
+        assert len(printed) == 14
+        assert {path.suffix for path in figures.iterdir()} == {".svg", ".png"}
+        assert "hubs" in (figures / "users-per-server.svg").read_text()
+        assert run([*map(str, words), "--force"]) == 0
+        (tmp_path / "model.json").unlink()
+        assert run([*map(str, words)]) == 1  # the figures are there: nothing is computed, nothing written
+        assert "exists" in capsys.readouterr().err
+        assert not (tmp_path / "model.json").exists()
 
     def test_default_is_model_json_here(
         self, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch

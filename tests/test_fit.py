@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fedgen
+from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fitting.classes import EDGES, nearest_kind, pair_kind, size_class
 from fitting.fit import fit
@@ -136,25 +137,50 @@ class TestSums:
 class TestLaws:
     def test_of_which_values(self, teams: Federation) -> None:
         model = fit(teams)
-        body = np.setdiff1d(np.arange(teams.n_servers), find_heads(teams))
         assert list(model.laws) == ["n", "m", "e", "k", "u", "x", "d"]
-        for name in "nme":
-            assert (model.laws[name].n, model.laws[name].heads) == (len(body), 4)
-        for name in "kux":
-            assert (model.laws[name].n, model.laws[name].heads) == (teams.n_rooms, 0)
-        assert (model.laws["d"].n, model.laws["d"].heads) == (teams.n_users, 0)
         n, m, e = teams.users_per_server, teams.rooms_per_server, teams.memberships_per_server
-        k, u = teams.servers_per_room, teams.users_per_room
-        values = {"n": n[body], "m": m[body], "e": (e - np.maximum(n, m))[body] + 1, "k": k, "u": u, "x": u - k + 1}
+        k, u, d = teams.servers_per_room, teams.users_per_room, teams.rooms_per_user
+        values = {"n": n, "m": m, "e": e - np.maximum(n, m) + 1, "k": k, "u": u, "x": u - k + 1, "d": d}
         for name, column in values.items():
             law = model.laws[name]
-            assert law.tail == np.count_nonzero(column >= law.xmin)
+            assert law.n == len(column)
+            assert (law.hubs is not None) == (name in "nme")
+            hubs = law.hubs.count if law.hubs else 0
             assert law.law is not None
+            assert law.tail == np.count_nonzero(column >= law.xmin) - hubs
+
+    def test_hubs_are_set_apart(self, teams: Federation) -> None:
+        # 702 and 477 users where the third server has 45.
+        hubs = fit(teams).laws["n"].hubs
+        assert hubs is not None
+        assert hubs.count == 2
 
     def test_progress_is_told(self, teams: Federation) -> None:
         heard: list[tuple[str, int, int]] = []
-        fit(teams, progress=lambda *step: heard.append(step))
-        assert heard == [("fitting laws", i, 7) for i in range(8)]
+        fit(teams, bootstrap=40, progress=lambda *step: heard.append(step))
+        for i in range(1, 8):
+            of_law = [step for step in heard if step[0].startswith(f"bootstrap {i} of 7: ")]
+            assert {done for _, done, _ in of_law} == {20, 40}
+            assert {total for *_, total in of_law} == {40}
+
+    def test_bootstrap_changes_no_law(self, teams: Federation) -> None:
+        plain, checked = fit(teams), fit(teams, bootstrap=20, seed=3)
+        for name, law in plain.laws.items():
+            other = checked.laws[name]
+            assert (law.law, law.parameters, law.xmin, law.tail) == (other.law, other.parameters, other.xmin, other.tail)
+            assert (law.p, law.replicates, law.intervals) == (None, 0, {})
+            assert other.replicates == 20
+            assert other.p is not None
+            assert set(other.intervals) >= {"xmin", "tail"}
+
+    def test_same_seed_same_bootstrap(self, teams: Federation) -> None:
+        first, again, other = (fit(teams, bootstrap=20, seed=seed).to_dict()["laws"] for seed in (1, 1, 2))
+        assert first == again != other
+
+    @pytest.mark.parametrize("arguments", [{"bootstrap": -1}, {"engine": "slow"}])
+    def test_wrong_arguments(self, teams: Federation, arguments: dict[str, object]) -> None:
+        with pytest.raises(UsageError):
+            fit(teams, **arguments)  # type: ignore[arg-type]
 
     def test_twice_the_same(self, teams: Federation) -> None:
         assert fit(teams).to_dict() == fit(teams).to_dict()

@@ -9,11 +9,12 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitting.laws import Law
+from fitting.laws.families import make
+from fitting.laws.law import Law
 from fitting.margins import Margin
 
 ERROR_RATE = 1e-4
-LAW = Law("power law", {"alpha": 2.1}, 4)
+LAW = make("power law", {"alpha": 2.1}, 4)
 
 
 def margins(law: bool = True) -> st.SearchStrategy[Margin]:
@@ -21,7 +22,7 @@ def margins(law: bool = True) -> st.SearchStrategy[Margin]:
 
     def build(counts: dict[int, int], alpha: float | None, at: int) -> Margin:
         values = np.array(list(counts), dtype=np.int64)
-        tail = None if alpha is None else Law("power law", {"alpha": alpha}, int(values[at % len(values)]))
+        tail = None if alpha is None else make("power law", {"alpha": alpha}, int(values[at % len(values)]))
         return Margin.of(values, np.array(list(counts.values())), tail)
 
     alphas = st.none() | st.floats(1.2, 4) if law else st.none()

@@ -195,11 +195,17 @@ class TestBrokenFile:
             path.write_text(text[:at] + str(int(text[at]) + 1) + text[at + 1 :])
             assert "the digest does not fit the content" in refused(path)
 
-    @pytest.mark.parametrize("version", [0, 2, 99, None, "1", 1.0])
+    @pytest.mark.parametrize("version", [3, 99, None, "1", 1.0])
     def test_version(self, data: dict[str, Any], tmp_path: Path, version: object) -> None:
         path = tmp_path / "model.json"
         path.write_text(json.dumps({**data, "version": version}))
-        assert f"model version {version}, this fedgen reads up to 1; update fedgen" in refused(path)
+        assert f"model version {version}, this fedgen reads 2; update fedgen" in refused(path)
+
+    @pytest.mark.parametrize("version", [0, 1])
+    def test_older(self, data: dict[str, Any], tmp_path: Path, version: int) -> None:
+        path = tmp_path / "model.json"
+        path.write_text(json.dumps({**data, "version": version}))
+        assert f"model version {version}, this fedgen reads 2; fit it again" in refused(path)
 
     def test_not_a_number(self, data: dict[str, Any], tmp_path: Path) -> None:
         data["laws"]["n"]["ks"] = math.nan

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgen.federation import Federation
-from fedgen.statistics.composition import largest_count, largest_share
+from fedgen.statistics.composition import largest_count
 from fedgen.statistics.load import hub_share, load_curve, load_per_user, ranking
 from fedgen.statistics.mixing import edge_rank_correlation, server_room_correlation, user_room_correlation
 from fedgen.statistics.structure import concentration, gini, half_decade, hhi, size_class, spike_bin, top_share
@@ -80,13 +80,10 @@ def test_rank_correlation_known_answers():
 
 
 @given(federations())
-def test_largest_share_of_a_room(federation):
+def test_largest_count_of_a_room(federation):
     home = federation.user_server.tolist()
     counts = [[[home[u] for u in room].count(s) for s in range(federation.n_servers)] for room in rooms_of(federation)]
-    rooms = rooms_of(federation)
     assert largest_count(federation).tolist() == [max(count) for count in counts]
-    twin = [max(count) / len(room) for count, room in zip(counts, rooms, strict=True) if len(room) > 1]
-    assert largest_share(federation).tolist() == twin
 
 
 @given(federations(), st.data())

@@ -13,6 +13,7 @@ from fedgen.cli import terminal
 from fedgen.cli.convert import convert
 from fedgen.cli.fit import fit
 from fedgen.cli.info import info
+from fedgen.cli.plot import plot
 from fedgen.cli.sample import sample
 from fedgen.cli.validate import validate
 from fedgen.errors import FedgenError
@@ -25,7 +26,7 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line."""
-        return [piece.removeprefix("{").removesuffix("}") for piece in super().collect_usage_pieces(ctx)]
+        return [piece.removeprefix("{").replace("}", "", 1) for piece in super().collect_usage_pieces(ctx)]
 
 
 def make_app() -> typer.Typer:
@@ -37,7 +38,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(fedgen)
-    for command in (fit, sample, validate, info, convert):
+    for command in (fit, sample, validate, plot, info, convert):
         app.command(cls=Command)(command)
     return app
 
