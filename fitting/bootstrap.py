@@ -8,7 +8,8 @@ never 0.
 
 *Uncertainty*. A replicate is n draws with replacement from the measured values, and the scan is run on it. The
 quantiles of exponent, xmin and tail size over the replicates are their intervals: uncertainty about xmin is part of
-that of the exponent.
+that of the exponent. (The rule of :mod:`fitting.tails` is not run on replicates: values drawn twice make them rougher
+than a sample is, so that its tests would reject what they accept.)
 
 *Any other law, and a power law whose xmin is given*: replicates of the tail alone, drawn from the fitted law at its
 xmin and fitted again.
@@ -33,7 +34,7 @@ from numba import njit
 
 from fedgen.progress import silent
 from fitting.histogram import Histogram
-from fitting.scan import chosen, smallest_distance, suffixes
+from fitting.scan import smallest_distance, suffixes
 from fitting.zeta import scaled_zeta
 
 if TYPE_CHECKING:
@@ -90,19 +91,14 @@ def resampled(
     replicates: int,
     seed: np.random.SeedSequence,
     *,
-    plain: bool = False,
     discrete: bool = True,
     progress: Progress = silent,
 ) -> Estimates:
-    """Exponent, xmin and tail size of samples drawn with replacement.
-
-    xmin is that of :func:`fitting.scan.choose`; if ``plain``, of :func:`fitting.scan.scan`. The other arguments are
-    those of :func:`goodness`.
-    """
+    """Exponent, xmin and tail size of samples drawn with replacement, by the scan; arguments as of :func:`goodness`."""
     values, number = histogram.values, histogram.number.astype(np.float64)
 
     def chunk(rng: np.random.Generator, count: int) -> Floats:
-        return _nonparametric(rng, count, values, number, plain, discrete)
+        return _nonparametric(rng, count, values, number, discrete)
 
     found = np.concatenate(_in_chunks(chunk, replicates, seed, "uncertainty", progress))
     return Estimates(*found.T)
@@ -186,15 +182,13 @@ def _semiparametric(
 
 
 @njit(cache=True, nogil=True)
-def _nonparametric(
-    rng: np.random.Generator, count: int, values: Floats, number: Floats, plain: bool, discrete: bool
-) -> Floats:
+def _nonparametric(rng: np.random.Generator, count: int, values: Floats, number: Floats, discrete: bool) -> Floats:
     found = np.full((count, 3), np.nan)
     for r in range(count):
         drawn = _multinomial(rng, int(number.sum()), number)
         kept = drawn > 0
         columns = suffixes(values[kept], drawn[kept])
-        at, alpha, _ = smallest_distance(*columns, discrete) if plain else chosen(*columns, discrete)
+        at, alpha, _ = smallest_distance(*columns, discrete)
         if at >= 0:
             found[r, 0], found[r, 1], found[r, 2] = alpha, columns[0][at], columns[2][at]
     return found
@@ -233,8 +227,8 @@ def draw_zeta(rng: np.random.Generator, n: int, xmin: float, alpha: float) -> tu
     norm = scaled_zeta(alpha, x)
     for i in range(left):
         q = 1.0 - rng.random()
-        # The continuous law from x - 1/2 on is near; the steps from there to the exact value are few.
-        y = max(x, np.floor((x - 0.5) * np.exp(np.log(q) / (1.0 - alpha)) + 0.5))
+        # zeta(alpha, y) is near (y - 1/2)^(1 - alpha) / (alpha - 1); from there it is a step at most.
+        y = max(x, np.floor(x * np.exp(np.log((alpha - 1.0) * q * norm / x) / (1.0 - alpha)) + 0.5))
         if y < 1e8:
             while y > x and scaled_zeta(alpha, y) * (y / x) ** -alpha < q * norm:
                 y -= 1.0

@@ -36,7 +36,7 @@ class Histogram:
         large = sample >= dense
         number = np.bincount(sample if not large.any() else sample[~large])
         values = np.flatnonzero(number)
-        rest, rest_number = _runs(np.sort(sample[large]))
+        rest, rest_number = _runs(np.sort(sample[large].astype(np.float64)))
         return cls(
             np.concatenate((values.astype(np.float64), rest)),
             np.concatenate((number[values], rest_number)).astype(np.int64),

@@ -18,7 +18,8 @@ distance at one point passes the smallest D so far, and points far apart are loo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from fitting.histogram import Histogram
 
 
-class Candidate(NamedTuple):
+@dataclass(frozen=True)
+class Candidate:
     """One xmin: its position among the distinct values (-1: none was found), the exponent, the KS distance."""
 
     index: int

@@ -50,6 +50,7 @@ class Scan:
         xmin, alpha, tail, ks: xmin, exponent, values that it covers, KS distance.
         error: standard error of the exponent at this xmin.
         p: goodness of fit by the semi-parametric bootstrap; None without one. Small: no power law.
+        intervals: 95 % bootstrap intervals of "alpha", "xmin" and "tail"; empty without a bootstrap.
     """
 
     xmin: int
@@ -58,6 +59,7 @@ class Scan:
     tail: int
     ks: float
     p: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class LawFit:
         law: the family, or None where no tail law is accepted.
         parameters: of the law.
         errors: standard errors at this xmin, by parameter, where the likelihood is regular.
-        intervals: 95 % bootstrap intervals of parameters, "xmin" and "tail"; empty without a bootstrap.
+        intervals: 95 % bootstrap intervals of the parameters, and of "xmin" and "tail" if xmin is the scan's; those of
+            a power law by scan allow for the choice of xmin, all others hold at this xmin. Empty without a bootstrap.
         xmin: the smallest value that the law covers; 0 without a law.
         tail: how many values it covers, hubs not among them.
         ks: Kolmogorov-Smirnov distance over the tail.
@@ -206,8 +209,8 @@ def fit_tail(
     preferred = _preferred(fitted, comparisons)
     runner_up = min((fit for fit in fitted if fit is not preferred), key=lambda fit: fit.aic, default=None)
     law = laws[preferred.family]
-    by_scan = preferred.family == "power law" and chosen.index == best.index
-    p, intervals = _uncertainty(law, preferred.ks, body, tail, known.scan if by_scan else None, chance)
+    by_scan = known.scan if chosen.index == best.index else None
+    p, intervals = _uncertainty(law, preferred.ks, tail.n, by_scan, chance)
     fit = replace(
         known,
         law=law.family,
@@ -236,7 +239,8 @@ def standard_errors(law: Law, tail: Histogram) -> dict[str, float]:
     (its likelihood is not smooth there), nor has a parameter at the edge of its range.
     """
     names = [name for name in law.names if name != "xmax"]
-    step = np.array([1e-4 * max(abs(law.parameters[name]), 1e-3) for name in names])
+    at_least = {"alpha": 1.0, "mu": 1.0}  # the others are scales, however small
+    step = np.array([1e-4 * max(abs(law.parameters[name]), at_least.get(name, 0.0)) for name in names])
 
     def log_likelihood(*moves: tuple[int, float]) -> float:
         parameters = dict(law.parameters)
@@ -278,13 +282,15 @@ def _scan(found: Candidate, body: Histogram, chance: _Chance) -> Scan | None:
         return None
     xmin = float(body.values[found.index])
     tail = body.n - int(body.upto[found.index])
-    p = None
-    if chance.replicates:
-        from fitting.bootstrap import goodness, p_value
+    scan = Scan(int(xmin), found.alpha, exponent_error(found.alpha, xmin, tail), tail, found.distance)
+    if not chance.replicates:
+        return scan
+    from fitting.bootstrap import goodness, p_value, resampled
 
-        distances = goodness(body, xmin, found.alpha, chance.replicates, chance.stream(0), progress=chance.progress)
-        p = p_value(found.distance, distances)
-    return Scan(int(xmin), found.alpha, exponent_error(found.alpha, xmin, tail), tail, found.distance, p)
+    distances = goodness(body, xmin, found.alpha, chance.replicates, chance.stream(0), progress=chance.progress)
+    again = resampled(body, chance.replicates, chance.stream(1), progress=chance.progress)
+    intervals = _intervals(alpha=again.alpha, xmin=again.xmin, tail=again.tail)
+    return replace(scan, p=p_value(found.distance, distances), intervals=intervals)
 
 
 def _preferred(fitted: tuple[Fitted, ...], comparisons: tuple[Comparison, ...]) -> Fitted:
@@ -299,26 +305,25 @@ def _preferred(fitted: tuple[Fitted, ...], comparisons: tuple[Comparison, ...]) 
 
 
 def _uncertainty(
-    law: Law, ks: float, body: Histogram, tail: Histogram, scan: Scan | None, chance: _Chance
-) -> tuple[float | None, dict[str, tuple[float, float]]]:
-    """p of the law and 95 % intervals; ``scan`` if the law is the scan's own power law."""
+    law: Law, ks: float, tail: int, scan: Scan | None, chance: _Chance
+) -> tuple[float | None, Mapping[str, tuple[float, float]]]:
+    """p of the law and 95 % intervals; ``scan`` if the law begins at the xmin of the scan."""
+    if scan is not None and law.family == "power law":
+        return scan.p, scan.intervals
     if not chance.replicates:
         return None, {}
-    from fitting.bootstrap import p_value, redrawn, resampled
+    from fitting.bootstrap import p_value, redrawn
 
-    estimates = resampled(body, chance.replicates, chance.stream(1), progress=chance.progress)
-    intervals = {"xmin": _interval(estimates.xmin), "tail": _interval(estimates.tail)}
-    if scan is None:
-        distances, parameters = redrawn(law, tail.n, chance.replicates, chance.stream(2), progress=chance.progress)
-        p = p_value(ks, distances)
-    else:
-        p = scan.p
-    if law.family == "power law":
-        return p, {"alpha": _interval(estimates.alpha), **intervals}
-    named = dict(zip(law.names, map(_interval, parameters.T), strict=True)) if len(parameters) else {}
-    return p, {**named, **intervals}
+    distances, parameters = redrawn(law, tail, chance.replicates, chance.stream(2), progress=chance.progress)
+    of_xmin = {} if scan is None else {name: ends for name, ends in scan.intervals.items() if name != "alpha"}
+    return p_value(ks, distances), {**_intervals(**dict(zip(law.names, parameters.T, strict=True))), **of_xmin}
 
 
-def _interval(estimates: Floats) -> tuple[float, float]:
-    low, high = np.nanquantile(estimates, _COVERAGE)
-    return float(low), float(high)
+def _intervals(**estimates: Floats) -> dict[str, tuple[float, float]]:
+    """95 % of the replicates that have a tail; nothing where none has."""
+    found = {name: values[np.isfinite(values)] for name, values in estimates.items()}
+    return {
+        name: (float(np.quantile(values, _COVERAGE[0])), float(np.quantile(values, _COVERAGE[1])))
+        for name, values in found.items()
+        if len(values)
+    }

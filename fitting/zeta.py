@@ -5,7 +5,7 @@ w_0(s)`, the mean and the variance of :math:`\ln t` under the zeta law on {q, q 
 :math:`w_2 / w_0 - (w_1 / w_0)^2`: the gradient and the curvature of its log-likelihood. In t instead of x nothing
 underflows for large q or s, and nothing cancels for tails that hardly spread.
 
-Terms are summed up to x = N = max(14, s), and from there on by Euler-Maclaurin (NIST DLMF 25.11.43, 2.10.1) with t =
+Terms are summed up to x = N = 14 + s, and from there on by Euler-Maclaurin (NIST DLMF 25.11.43, 2.10.1) with t =
 N/q,
 
 .. math:: \sum_{x \ge N} (x/q)^{-s} = \frac{N t^{-s}}{s - 1} + \frac{t^{-s}}{2}
@@ -38,7 +38,7 @@ def scaled_zeta(s: float, q: float) -> float:
     """w_0: the sum of (x/q)^-s over x = q, q + 1, ...; s > 1, q >= 1."""
     total = 0.0
     x = q
-    direct = max(_DIRECT, s)
+    direct = _DIRECT + s
     while x < direct:
         total += (x / q) ** -s
         x += 1.0
@@ -57,7 +57,7 @@ def log_moments(s: float, q: float) -> tuple[float, float]:
     """Mean and variance of ln(x/q) under the zeta law on {q, q + 1, ...}."""
     w0 = w1 = w2 = 0.0
     x = q
-    direct = max(_DIRECT, s)
+    direct = _DIRECT + s
     while x < direct:
         log_t = np.log(x / q)
         term = np.exp(-s * log_t)

@@ -12,13 +12,12 @@ import scipy.special
 import scipy.stats
 
 import fitting.bootstrap
-from fitting.acceptance import FEWEST
 from fitting.bootstrap import CHUNK, _multinomial, draw_zeta, goodness, p_value, redrawn, resampled
 from fitting.histogram import Histogram
 from fitting.laws.cutoff import PowerLawWithCutoff
 from fitting.laws.power import PowerLaw
 from fitting.laws.rounded import Lognormal
-from fitting.scan import choose, scan
+from fitting.scan import scan
 from fitting.zeta import exponent_error
 
 ERROR_RATE = 1e-3
@@ -81,7 +80,6 @@ class TestDraws:
         assert number.sum() == 1000
         assert values[-1] == 2.0**62
 
-    @pytest.mark.xfail(strict=True, reason="the steps to the exact value are many where alpha and xmin are small")
     def test_small_exponents_take_no_longer(self) -> None:
         rng = np.random.default_rng(5)
         draw_zeta(rng, 10, 1.0, 2.0)
@@ -249,17 +247,16 @@ class TestAgainstAPlainBootstrap:
         assert likely_the_same(ours, np.array(plain))
         assert not likely_the_same(ours * 1.15, np.array(plain))
 
-    @pytest.mark.parametrize("plain", [False, True])
-    def test_resampled(self, plain: bool) -> None:
+    def test_resampled(self) -> None:
         sample, rng, rows = sample_with_a_body(), np.random.default_rng(14), []
         for _ in range(400):
             histogram = Histogram.of(rng.choice(sample, len(sample)))
-            found = (scan if plain else choose)(histogram)
+            found = scan(histogram)
             none = found.index < 0
             xmin = np.nan if none else histogram.values[found.index]
             rows.append((found.alpha, xmin, np.nan if none else histogram.tail(xmin).n))
         columns = np.array(rows).T
-        ours = resampled(Histogram.of(sample), 2000, seeded(15), plain=plain)
+        ours = resampled(Histogram.of(sample), 2000, seeded(15))
         for mine, column in zip(ours, columns, strict=True):
             assert likely_the_same(mine[~np.isnan(mine)], column[~np.isnan(column)])
             assert not likely_the_same(mine[~np.isnan(mine)] * 1.2 + 0.5, column[~np.isnan(column)])
@@ -311,14 +308,14 @@ class TestGoodness:
 
 class TestEstimates:
     def test_where_there_is_no_tail(self) -> None:
-        found = resampled(Histogram.of(np.arange(1, FEWEST)), 25, seeded(23))
+        found = resampled(Histogram.of(np.full(9, 4)), 25, seeded(23))
         assert all(column.shape == (25,) and np.isnan(column).all() for column in found)
 
     def test_all_of_a_replicate_is_of_one_tail(self) -> None:
         sample = sample_with_a_body()
         found = resampled(Histogram.of(sample), 40, seeded(24))
         assert np.all(np.isin(found.xmin, sample))
-        assert np.all((found.tail >= FEWEST) & (found.tail <= len(sample)))
+        assert np.all((found.tail >= 2) & (found.tail <= len(sample)))
         assert np.all(found.alpha > 1)
 
 

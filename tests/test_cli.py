@@ -15,7 +15,7 @@ from fedgen.cli.commands import run
 from fedgen.io import read
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
-COMMANDS = ("fit", "sample", "validate", "info", "convert")
+COMMANDS = ("fit", "sample", "validate", "plot", "info", "convert")
 
 
 def fedgen(*words: object, **options: object) -> "subprocess.CompletedProcess[str]":

@@ -47,7 +47,7 @@ class TestAgainstPowerlaw:
     @pytest.fixture(scope="class")
     @staticmethod
     def fitted() -> powerlaw.Fit:
-        values = Lognormal(2.0, 1.0, xmin=3).draw(150, np.random.default_rng(1))
+        values = Lognormal(2.0, 1.0, xmin=3).draw(100, np.random.default_rng(1))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return powerlaw.Fit(values, discrete=True, xmin=3, estimate_discrete=False, verbose=0)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.optimize
 
 from fedgen.errors import UsageError
 from fitting.acceptance import fits
@@ -21,7 +20,7 @@ from fitting.scan import choose, scan
 from tests.test_scan import candidates
 
 FAST, REFERENCE = Fast(), Powerlaw()
-SAMPLES = [(1.7, 1, 400, 1), (2.0, 1, 400, 2), (2.3, 1, 800, 3), (2.9, 2, 500, 4), (3.5, 1, 800, 5), (2.5, 6, 300, 6)]
+SAMPLES = [(1.7, 1, 400, 1), (2.0, 1, 400, 2), (2.3, 1, 800, 3), (2.9, 1, 500, 4), (3.5, 1, 800, 5), (2.5, 6, 150, 6)]
 
 
 def drawn(alpha: float, xmin: int, size: int, seed: int) -> Histogram:
@@ -38,32 +37,15 @@ def same_scan(histogram: Histogram) -> None:
     assert law.distance(tail) == pytest.approx(theirs.distance, abs=1e-9)
 
 
-def edge(tail: Histogram) -> float:
-    """The likelihood of the rounded Pareto law: where a rounded lognormal or stretched exponential has no bend."""
-    below, above, xmin = tail.values - 0.5, tail.values + 0.5, tail.values[0] - 0.5
-
-    def minus(a: float) -> float:
-        return -float(tail.number @ np.log((below / xmin) ** -a - (above / xmin) ** -a))
-
-    return -float(scipy.optimize.minimize_scalar(minus, bounds=(0.1, 8), options={"xatol": 1e-9}).fun)
-
-
 def at_least_as_likely(tail: Histogram) -> None:
+    """In every family that has a maximum of its own; there is no other in the reference either."""
     ours, theirs = FAST.laws(tail), REFERENCE.laws(tail)
+    assert theirs["power law"] is not None
     for family, reference in theirs.items():
-        if reference is None:
-            continue
         law = ours[family]
-        if law is not None:
-            found = law.log_likelihood(tail)
-        elif family == "power law with cut-off":  # no cut-off
-            power = ours["power law"]
-            assert power is not None
-            found = power.log_likelihood(tail)
-        else:
-            assert family in ("lognormal", "stretched exponential")
-            found = edge(tail)
-        assert found >= reference.log_likelihood(tail) - 1e-6, family
+        assert (reference is None) >= (law is None)
+        if law is not None and reference is not None:
+            assert law.log_likelihood(tail) >= reference.log_likelihood(tail) - 1e-6, family
 
 
 class TestAgainstPowerlaw:
@@ -77,7 +59,7 @@ class TestAgainstPowerlaw:
         at_least_as_likely(histogram.tail(histogram.values[scan(histogram).index]))
 
     def test_at_least_as_likely_where_the_rival_is_true(self) -> None:
-        tail = Histogram.of(Lognormal(2.0, 1.0, xmin=1).draw(400, np.random.default_rng(7)))
+        tail = Histogram.of(Lognormal(2.0, 1.0, xmin=1).draw(200, np.random.default_rng(7)))
         at_least_as_likely(tail)
         ours, theirs = FAST.laws(tail)["lognormal"], REFERENCE.laws(tail)["lognormal"]
         assert ours is not None
@@ -132,7 +114,7 @@ class TestFast:
 
 class TestReference:
     def test_laws_are_of_the_tail(self) -> None:
-        histogram = drawn(2.1, 3, 300, 9)
+        histogram = drawn(2.1, 3, 80, 9)
         laws = REFERENCE.laws(histogram)
         assert set(laws) == set(FAST.laws(histogram)) - {"bounded power law"}
         assert all(law is None or law.xmin == 3 for law in laws.values())

@@ -109,12 +109,18 @@ class TestRoundTrip:
 
 def test_the_builtin_model_is_the_one_that_make_model_gives(model: Model) -> None:
     shipped, fresh = Model.builtin().to_dict(), model.to_dict()
-    for law in shipped["laws"].values():  # an optimum may differ in its last digits between machines
-        for part in ("parameters", "errors", "ks"):
-            if law[part]:
-                law[part] = pytest.approx(law[part], rel=1e-4)
-    for part in set(fresh) - {"digest", "provenance"}:
+    for part in set(fresh) - {"digest", "provenance", "laws"}:
         assert fresh[part] == shipped[part]
+    assert nearly(shipped["laws"]) == fresh["laws"]
+
+
+def nearly(value: Any) -> Any:
+    """Equal to what differs in the last digits of floats, as an optimum may between machines."""
+    if isinstance(value, float):
+        return pytest.approx(value, rel=1e-4, abs=1e-9)
+    if isinstance(value, dict):
+        return {key: nearly(part) for key, part in value.items()}
+    return [nearly(part) for part in value] if isinstance(value, list) else value
 
 
 class TestSchema:
@@ -192,7 +198,10 @@ class TestBrokenFile:
         text = path.read_text()
         digits = [m.start() for m in re.finditer("[1-8]", text) if m.start() > text.index('"sizes"')]
         for at in digits[:: len(digits) // 50]:
-            path.write_text(text[:at] + str(int(text[at]) + 1) + text[at + 1 :])
+            edited = text[:at] + str(int(text[at]) + 1) + text[at + 1 :]
+            if json.loads(edited) == json.loads(text):
+                continue  # beyond the digits of a double
+            path.write_text(edited)
             assert "the digest does not fit the content" in refused(path)
 
     @pytest.mark.parametrize("version", [3, 99, None, "1", 1.0])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import fitting.scan
 from fitting.acceptance import FEWEST, LILLIEFORS, fits
 from fitting.histogram import Histogram
+from fitting.laws.continuous import ContinuousPowerLaw
 from fitting.laws.power import PowerLaw
 from fitting.laws.rounded import Exponential
 from fitting.scan import Candidate, accepted, choose, distance, exponent, scan, suffixes
@@ -122,7 +123,10 @@ class TestScan:
         sample = np.concatenate((10 * (1 - rng.random(700)) ** (-1 / 1.3), rng.random(500) * 12 + 1e-3))
         histogram, best = Histogram.of(sample), smallest(candidates(sample, discrete=False))
         assert len(best) == 1
-        check(scan(histogram, discrete=False), histogram, best)
+        found = scan(histogram, discrete=False)
+        check(found, histogram, best)
+        law = ContinuousPowerLaw(found.alpha, xmin=best[0].xmin)
+        assert law.distance(histogram.tail(best[0].xmin)) == pytest.approx(found.distance, rel=1e-9)
 
     def test_nothing_of_our_own(self) -> None:
         """Exponents by scipy's optimiser on scipy's zeta function, distances over every integer."""

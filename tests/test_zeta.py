@@ -21,8 +21,8 @@ GRID = [(s, q) for s in EXPONENTS for q in STARTS]
 @cache
 def exact(s: float, q: float) -> tuple[float, float, float]:
     """w_0, mean and variance of ln(x/q)."""
-    # At 40 digits mpmath's derivatives are off by 1e-9 for steep laws far out.
-    with mpmath.workdps(60 if s <= 10 else 120):
+    # mpmath counts digits from 1, and the sums are as small as q^-s.
+    with mpmath.workdps(40 + int(s * np.log10(q))):
         zeta, first, second = (mpmath.zeta(mpmath.mpf(s), int(q), k) for k in range(3))
         mean = -first / zeta
         return float(zeta * mpmath.mpf(q) ** s), float(mean - mpmath.log(q)), float(second / zeta - mean**2)
@@ -44,11 +44,6 @@ class TestMoments:
     @pytest.mark.parametrize("s", STEEP)
     @pytest.mark.parametrize("q", STARTS)
     def test_steep_laws_against_mpmath(self, s: float, q: float) -> None:
-        check(s, q, 1e-10, 2e-9, 1e-8)
-
-    @pytest.mark.xfail(strict=True, reason="the sum up to max(14, s) is too short for 8 < s <= 45 and q about that")
-    @pytest.mark.parametrize(("s", "q"), [(8.0, 13.0), (13.9, 14.0), (20.0, 20.0), (45.0, 45.0)])
-    def test_steep_laws_as_exact_as_said(self, s: float, q: float) -> None:
         check(s, q, 1e-14, 5e-14, 1e-11)
 
     @given(st.floats(1.01, 20), st.integers(1, 10**6))
@@ -62,7 +57,7 @@ class TestMoments:
     def test_one_term_less(self, s: float, q: float) -> None:
         """w_0(s, q) = 1 + (1 + 1/q)^-s w_0(s, q + 1), however large s and q."""
         rest = np.exp(-s * np.log1p(1 / q)) * scaled_zeta(s, q + 1)
-        assert scaled_zeta(s, q) == pytest.approx(1 + rest, rel=1e-9)
+        assert scaled_zeta(s, q) == pytest.approx(1 + rest, rel=1e-11)
 
     def test_the_continuous_law_far_out(self) -> None:
         mean, variance = log_moments(2.5, 2.0**62)

@@ -109,7 +109,7 @@ def print_laws(model: "Model") -> None:
     terminal.print_pairs("Evidence", [(law.quantity, law.evidence) for law in laws])
     if any(law.intervals for law in laws):
         pairs = [(law.quantity, _intervals(law)) for law in laws if law.intervals]
-        terminal.print_pairs("95 % intervals, uncertainty about xmin included", pairs)
+        terminal.print_pairs("95 % intervals; where xmin has one, alpha's allows for the choice of xmin", pairs)
     replicates = max(law.replicates for law in laws)
     known = f"{replicates:,} replicates; small: not this law" if replicates else "with --bootstrap N"
     print(LEGEND.format(rate=RATE, p=known))

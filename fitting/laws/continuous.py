@@ -17,9 +17,9 @@ import numpy as np
 from fitting.laws.bell import inverse_bell, log_bell_survival, log_mills
 from fitting.laws.cutoff import EXPONENTS, RATES, fit_cutoff
 from fitting.laws.inverse import FARTHEST, from_log, splined
-from fitting.laws.law import RealLaw
+from fitting.laws.law import FEWEST, RealLaw
 from fitting.laws.newton import by_differences, maximise
-from fitting.laws.rounded import ANY, FEWEST, POSITIVE, bell_starts, stretched_parameters, stretched_starts
+from fitting.laws.rounded import ANY, POSITIVE, bell_starts, stretched_parameters, stretched_starts
 from fitting.laws.sums import sums_from
 
 if TYPE_CHECKING:
@@ -76,11 +76,7 @@ class ContinuousPowerLawWithCutoff(RealLaw):
         """
         if len(histogram.values) < FEWEST:
             return None
-        weight = histogram.number / histogram.n
-        alpha = 1.0 + 1.0 / float(weight @ np.log(histogram.values / xmin))
-        if alpha > 2.0 and float(weight @ histogram.values) / xmin >= (alpha - 1.0) / (alpha - 2.0):
-            return None
-        usual = fit_cutoff(histogram, float(xmin), alpha, discrete=False)
+        usual = fit_cutoff(histogram, float(xmin), discrete=False)
         return None if usual is None else cls(*usual, xmin=xmin)
 
     @cached_property
@@ -103,7 +99,7 @@ class ContinuousPowerLawWithCutoff(RealLaw):
         return self._integrals(distinct)[back] / self._integral
 
     def _inverse(self, q: Floats) -> Floats:
-        x = self._spline(q)
+        x = np.maximum(self._spline(q), self.xmin)
         for _ in range(2):  # Newton's method on ln S, nearly a straight line in x where the spline is coarse
             survival = self._survival(x)
             x = np.clip(x + np.log(survival / q) * survival / self.pmf(x), self.xmin, FARTHEST)

@@ -6,9 +6,9 @@ negative, where the pmf first rises; -5 is as far as it may go.
 
 Fits. The cut-off law is an exponential family in (ln x, x): its log-likelihood is concave, with means and covariances
 as derivatives, and Newton's method climbs it. At lambda = 0 lies the power law; the maximum is there, outside the
-family, iff at the power law's own best exponent :math:`\hat\alpha > 2` the mean of the values is not below the law's,
-:math:`\zeta(\hat\alpha - 1, x_{min}) / \zeta(\hat\alpha, x_{min})`; up to 2 the law's mean is infinite. The bounded
-law's xmax is the largest value; its alpha solves E ln x = mean of ln x.
+family, where a tail is as heavy as its best power law: where the mean of the values is not below that law's, which is
+infinite up to alpha = 2. A cut-off fainter than 1e-12 / (mean - xmin) counts as none. The bounded law's xmax is the
+largest value; its alpha solves E ln x = mean of ln x.
 
 Inverse of the bounded law, beyond the table: with u = x - 1/2 and b = xmax + 1/2 in units of xmin, and q of the total
 sum W left, the midpoint formula of :mod:`fitting.laws.power` reads
@@ -28,11 +28,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from fitting.laws.inverse import searched, splined, whole
-from fitting.laws.law import TABLE, IntegerLaw
+from fitting.laws.law import FEWEST, TABLE, IntegerLaw
 from fitting.laws.newton import maximise
-from fitting.laws.power import PowerLaw
 from fitting.laws.sums import moments, sums_from
-from fitting.zeta import scaled_zeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 EXPONENTS = (-5.0, 1e3)
 RATES = (0.0, 1e3)
 _LARGEST = 2.0**53  # integers below are doubles
-_EDGE = 1e-12
+_EDGE = 1e-12  # of lambda times the mean excess, and of alpha
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,9 @@ class PowerLawWithCutoff(IntegerLaw):
         None below three distinct values, where the power law without cut-off is likelier than with any, or where alpha
         runs to the end of its range.
         """
-        if len(histogram.values) < 3:
+        if len(histogram.values) < FEWEST:
             return None
-        power = PowerLaw.fit(histogram, xmin)
-        if power is None or (power.alpha > 2.0 and _mean(histogram) >= xmin * _mean_of_zeta(power.alpha, float(xmin))):
-            return None
-        usual = fit_cutoff(histogram, float(xmin), power.alpha, discrete=True)
+        usual = fit_cutoff(histogram, float(xmin), discrete=True)
         return None if usual is None else cls(*usual, xmin=xmin)
 
     @cached_property
@@ -165,13 +160,13 @@ class BoundedPowerLaw(IntegerLaw):
         return x
 
 
-def fit_cutoff(histogram: Histogram, xmin: float, alpha: float, discrete: bool) -> tuple[float, float] | None:
-    """alpha and lambda of greatest likelihood, lambda > 0; ``alpha`` is where to begin.
+def fit_cutoff(histogram: Histogram, xmin: float, discrete: bool) -> tuple[float, float] | None:
+    """alpha and lambda of greatest likelihood, lambda > 0, sought in units of 1 / (mean - xmin).
 
-    lambda is sought in units of 1 / (mean - xmin).
+    The start is the continuous power law's alpha, and a tenth of that unit.
     """
     mean_log = float(histogram.number @ np.log(histogram.values / xmin)) / histogram.n
-    mean_t = _mean(histogram) / xmin - 1.0
+    mean_t = float(histogram.number @ (histogram.values - xmin)) / histogram.n / xmin
 
     def derivatives(point: Floats) -> tuple[float, Floats, Floats]:
         slope, rate = float(point[0]), float(point[1]) / mean_t / xmin
@@ -181,15 +176,6 @@ def fit_cutoff(histogram: Histogram, xmin: float, alpha: float, discrete: bool) 
         value = -slope * mean_log - float(point[1]) - np.log(s)
         return value, gradient, np.outer(gradient, gradient) - second
 
-    beginning = (min(max(alpha, -2.0), 10.0), 0.1)
-    found = maximise(derivatives, [beginning], (EXPONENTS, (0.0, RATES[1] * mean_t * xmin)), _EDGE)
+    start = (min(1.0 + 1.0 / mean_log, 10.0), 0.1)
+    found = maximise(derivatives, [start], (EXPONENTS, (0.0, RATES[1] * mean_t * xmin)), _EDGE)
     return None if found is None else (float(found[0]), float(found[1]) / mean_t / xmin)
-
-
-def _mean(histogram: Histogram) -> float:
-    return float(histogram.number @ histogram.values) / histogram.n
-
-
-def _mean_of_zeta(alpha: float, xmin: float) -> float:
-    """The mean of x / xmin under the power law, alpha > 2."""
-    return float(scaled_zeta(alpha - 1.0, xmin) / scaled_zeta(alpha, xmin))

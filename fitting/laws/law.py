@@ -1,9 +1,10 @@
 r"""What every tail law can do, on the integers {xmin, xmin + 1, ...} or on the reals [xmin, ∞).
 
 Survival is :math:`S(x) = P(X \ge x)` for both kinds. A draw is the largest x with :math:`S(x) \ge q`, q uniform on
-(0, 1]. The Kolmogorov-Smirnov distance is the supremum of :math:`|S_n - S|` over all x >= xmin, with S_n the share of
-values >= x. Between two neighbouring distinct values :math:`v < v'` the measured S_n does not change, so the supremum
-lies at their ends: at v and v' on the reals, on both sides of each jump; at v + 1 and v' on the integers.
+(0, 1]. The Kolmogorov-Smirnov distance of integers is the supremum of :math:`|S_n - S|` over all x >= xmin, with S_n
+the share of values >= x. Between two neighbouring distinct values :math:`v < v'` the measured S_n does not change, so
+the supremum lies at their ends, v + 1 and v'. That of reals is the one of the reference code, see
+:mod:`fitting.scan`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fitting.histogram import Histogram
 
 TABLE = 8192  # values whose survival is tabulated, for draws of laws that do not invert in closed form
+
+FEWEST = 3  # distinct values that two parameters are fitted to
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Law(ABC):
             xmin: where the law begins.
 
         Returns:
-            None where the likelihood has no maximum inside the family: too few distinct values, or an optimum that runs
-            away to where the family becomes another one (the power law, mostly).
+            None where the likelihood has no maximum inside the family: too few distinct values, or an optimum that
+            runs away to where the family becomes another one (the power law, mostly).
         """
 
     @abstractmethod
@@ -125,7 +128,7 @@ class Law(ABC):
         measured = 1.0 - histogram.upto / histogram.n  # at each value; and beyond it, one place on
         here = self.survival(values)
         if not self.discrete:
-            return float(max(np.abs(measured[:-1] - here).max(), np.abs(measured[1:] - here).max()))
+            return float(max(np.abs(measured[:-1] - here).max(), np.abs(measured[1:] + 1.0 / histogram.n - here).max()))
         gap = np.append(np.diff(values) > 1.0, True)
         beyond = measured[1:][gap] - self.survival(values[gap] + 1.0)
         return float(max(np.abs(measured[:-1] - here).max(), np.abs(beyond).max()))

@@ -1,8 +1,8 @@
 r"""Newton's method for the greatest value of a smooth function of two parameters inside a box.
 
 For likelihoods per value, whose parameters are scaled so that about one is a large change. A step is shortened until
-the function does not fall; where it is not concave the Hessian is shifted until it is. Each step leaves at least an
-eighth of the way to the edge of the box, so that an optimum there is approached but never passed.
+the function does not fall; where it is not concave the curvatures that are positive change sign, which leads uphill.
+Each step leaves at least an eighth of the way to the edge of the box: an optimum there is approached but never passed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HALF_PLANE = ((-1e6, 1e6), (0.0, 1e6))
 _EDGE = 1e-6  # an optimum closer to zero differs from it by a likelihood of about 1e-12 per value
 _GAIN = 1e-13  # per value, less than which is rounding
 _STEPS = 100
-_SHORTER = 20
+_SHORTER = 20  # quarterings of a step
 _DIFFERENCE = 1e-4
 
 
@@ -54,10 +54,9 @@ def _climb(derivatives: Derivatives, point: Floats, low: Floats, high: Floats, e
     for _ in range(_STEPS):
         if not (np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(hessian).all()):
             return None
-        step = _ascent(gradient, hessian)
-        gain = float(gradient @ step) / 2.0
-        room = np.where(step < 0.0, point - low, high - point)
-        step /= max(1.0, float((np.abs(step) / room).max()) / 0.875)
+        free = _ascent(gradient, hessian)
+        step = _inside(free, gradient, hessian, low - point, high - point)
+        done = float(gradient @ free) / 2.0 < _GAIN and np.array_equal(step, free)  # and not on its way to the edge
         for _ in range(_SHORTER):
             new = derivatives(point + step)
             if new[0] >= value - _GAIN:
@@ -68,7 +67,7 @@ def _climb(derivatives: Derivatives, point: Floats, low: Floats, high: Floats, e
         point = point + step
         if min((point - low).min(), (high - point).min()) < edge:
             return None
-        if gain < _GAIN:
+        if done:
             return point
         value, gradient, hessian = new
     return None
@@ -98,3 +97,18 @@ def _ascent(gradient: Floats, hessian: Floats) -> Floats:
     curvature, axes = np.linalg.eigh(hessian)
     steep = np.maximum(np.abs(curvature), 1e-9 * max(float(np.abs(curvature).max()), 1.0))
     return np.asarray(axes @ ((axes.T @ gradient) / steep))
+
+
+def _inside(step: Floats, gradient: Floats, hessian: Floats, down: Floats, up: Floats) -> Floats:
+    """A step that stays inside the box: where it is cut in one parameter, the best one left for the other.
+
+    Were both cut alike, the parameter near its edge would get there before the other has moved.
+    """
+    least, most = 0.875 * down, 0.875 * up
+    step = step.copy()
+    for i, j in ((1, 0), (0, 1)):
+        cut = float(np.clip(step[i], least[i], most[i]))
+        if cut != step[i] and hessian[j, j] < 0.0:
+            step[j] = -(gradient[j] + hessian[i, j] * cut) / hessian[j, j]
+        step[i] = cut
+    return np.clip(step, least, most)

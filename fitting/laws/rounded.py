@@ -28,7 +28,7 @@ import numpy as np
 
 from fitting.laws.bell import inverse_bell, log_bell_cells, log_bell_survival
 from fitting.laws.inverse import FARTHEST, from_log, whole
-from fitting.laws.law import IntegerLaw
+from fitting.laws.law import FEWEST, IntegerLaw
 from fitting.laws.newton import by_differences, maximise
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     Starts = tuple[tuple[float, float], ...]
 
-FEWEST = 3  # distinct values that two parameters are fitted to
 LOG_LARGEST = 700.0  # of a double
 POSITIVE = (0.0, np.inf)
 ANY = (-np.inf, np.inf)
