@@ -71,6 +71,16 @@ class TestDraws:
         assert all(np.all(np.diff(values) > 0) for values, _ in drawn)
         assert chi_square(*(np.concatenate(part) for part in zip(*drawn, strict=True)), alpha, xmin) > ERROR_RATE
 
+    @pytest.mark.parametrize(("alpha", "xmin"), [(1.05, 1), (1.5, 1), (2.9, 1), (6.0, 1), (1.7, 3), (3.5, 12)])
+    def test_one_by_one_is_the_inverse(self, alpha: float, xmin: int) -> None:
+        """The same uniform numbers give the same values, up to 10^8 exactly."""
+        law = PowerLaw(alpha, xmin=xmin)
+        for seed in range(200):
+            values, number = draw_zeta(np.random.default_rng(seed), 32, float(xmin), alpha)
+            ours, wanted = np.repeat(values, number.astype(int)), np.sort(law.draw(32, np.random.default_rng(seed)))
+            assert np.array_equal(ours[wanted < 1e8], wanted[wanted < 1e8])
+            np.testing.assert_allclose(ours, wanted, rtol=1e-6)
+
     def test_none(self) -> None:
         values, number = draw_zeta(np.random.default_rng(3), 0, 1.0, 2.0)
         assert (len(values), len(number)) == (0, 0)
@@ -279,6 +289,28 @@ class TestAgainstAPlainBootstrap:
 
 
 class TestGoodness:
+    @pytest.mark.parametrize("discrete", [True, False])
+    def test_a_replicate_is_as_large_as_the_sample(self, discrete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its tail is binomial, its body has the measured values below xmin in their shares."""
+        values, number = np.array([1.0, 2.0, 3.0, 9.0, 20.0]), np.array([10.0, 30.0, 20.0, 35.0, 5.0])
+        samples: list[Histogram] = []
+
+        def kept(*columns: np.ndarray) -> tuple[int, float, float]:
+            samples.append(Histogram(columns[0], -np.diff(columns[2])))
+            return 0, 2.0, 0.1
+
+        monkeypatch.setattr(fitting.bootstrap, "smallest_distance", kept)
+        rng = np.random.default_rng(28)
+        fitting.bootstrap._semiparametric.py_func(rng, 2000, values, number, 3, 2.5, discrete)
+        assert {sample.n for sample in samples} == {100}
+        body = np.array([[sample.number[sample.values == v].sum() for v in (1, 2, 3)] for sample in samples])
+        tail = np.array([sample.tail(9).n for sample in samples])
+        assert np.all(body.sum(axis=1) + tail == 100)
+        # Means of 2,000 within 3.3 standard errors, a variance within a tenth: each fails at 0.1 % of all seeds.
+        p = np.array([0.1, 0.3, 0.2])
+        assert np.all(np.abs(body.mean(axis=0) - 100 * p) <= 3.3 * np.sqrt(100 * p * (1 - p) / 2000))
+        assert tail.var() == pytest.approx(100 * 0.4 * 0.6, rel=0.1)
+
     def test_every_replicate_is_a_distance(self) -> None:
         histogram = Histogram.of(sample_with_a_body())
         distances = goodness(histogram, 5.0, 2.2, 45, seeded(18))

@@ -60,10 +60,10 @@ def by_the_continuous_error(source: Source, n: int, rng: np.random.Generator) ->
 @pytest.mark.parametrize("source", [pure(2.5), upper_half(2.5)], ids=str)
 def test_the_bootstrap_covers_where_xmin_is_estimated(source: Source) -> None:
     """200 samples: 95 % are measured below 90 % once in six hundred cases; 83 % would pass once in two hundred."""
-    _, _, _, error, _, _, low, high = columns(list(trials(200, estimated, source, 1_000)))
+    _, _, _, error, low, high, _, _ = columns(list(trials(200, estimated, source, 1_000)))
     true = source.parameters[0]
     assert np.mean((low <= true) & (true <= high)) >= 0.9
-    assert 1.0 <= np.median((high - low) / error) / (2 * NORMAL) < 2.0
+    assert 0.9 <= np.median((high - low) / error) / (2 * NORMAL) < 1.6
 
 
 @pytest.mark.parametrize("n", [200, 2_000])

@@ -98,7 +98,7 @@ class TestFit:
             assert law.p is not None
             assert law.scan is not None
             assert law.scan.p is not None
-            assert {"xmin", "tail"} <= set(law.intervals)
+            assert set(law.parameters) <= set(law.intervals)
 
     def test_powerlaw_finds_the_same(self, model: Path, tmp_path: Path) -> None:
         small = tmp_path / "small.csv"
