@@ -25,7 +25,9 @@ from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.figures import histograms, spikes, style
 from fedgen.figures.envelope import envelope
+from fedgen.figures.load import shares
 from fedgen.figures.pages import FIGURES, FORMATS, encoded
+from fedgen.traffic.equations import load
 from fitting.figure import draw_law
 from fitting.histogram import Histogram
 from fitting.laws.families import make
@@ -172,6 +174,37 @@ class TestHistograms:
         assert shown[style.YELLOW.lower()] == [(2, 3), (5, 1)]
         assert {(axes.get_xscale(), axes.get_yscale()) for axes in figure.axes} == {("log", "log")}
         assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+
+
+class TestLoad:
+    def test_shares_are_ranked_by_users_then_tx(self) -> None:
+        # Servers 0 to 3 have 3, 2, 1, 1 users; the last sends more than the third, so that it comes before it.
+        found = load(SMALL)
+        order = [0, 1, *sorted((2, 3), key=lambda s: -found.tx[s])]
+        held = shares(SMALL)
+        assert held["users"].tolist() == [3 / 7, 2 / 7, 1 / 7, 1 / 7]
+        assert held["tx"].tolist() == pytest.approx((found.tx[order] / found.total).tolist())
+        assert held["rx"].tolist() == pytest.approx((found.rx[order] / found.total).tolist())
+        assert held["sum"].tolist() == pytest.approx(((found.tx + found.rx)[order] / (2 * found.total)).tolist())
+
+    @given(federations())
+    @settings(max_examples=50)
+    def test_shares_add_up_to_one_or_nothing_is_sent(self, federation: Federation) -> None:
+        held = shares(federation)
+        assert held["users"].sum() == pytest.approx(1)
+        for name in ("tx", "rx", "sum"):
+            assert held[name].sum() == pytest.approx(1 if load(federation).total > 0 else 0)
+
+    def test_curves_begin_at_zero_and_pass_every_server(self) -> None:
+        (axes,) = FIGURES["load-curves"]([SMALL], ["small"]).axes
+        for line in axes.lines:
+            share = shares(SMALL)[str(line.get_label())]
+            np.testing.assert_allclose(points(line), [(0, 0), *enumerate(np.cumsum(share), start=1)])
+
+    def test_bars_of_the_largest_four(self) -> None:
+        (axes,) = FIGURES["load-largest"]([SMALL], ["small"]).axes
+        heights = [bar.get_height() for bar in axes.patches]
+        assert heights == pytest.approx(np.concatenate(list(shares(SMALL).values())).tolist())
 
 
 @pytest.mark.parametrize("name", FIGURES)

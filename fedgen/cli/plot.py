@@ -35,8 +35,8 @@ def plot(
 ) -> None:
     """Draw federations side by side.
 
-    The spike patterns of servers and of rooms (the paper's Figs. 2 and 3), and how many rooms have how many servers and
-    users. Prints the files that it writes.
+    The spike patterns of servers and of rooms (the paper's Figs. 2 and 3), how many rooms have how many servers and
+    users, and who carries the load (Figs. 4a and 4b). Prints the files that it writes.
     """
     formats = (format,) if format else DEFAULT_FORMATS
     from fedgen.figures.pages import FIGURES

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from fedgen import __version__
-from fedgen.figures import histograms, spikes, style
+from fedgen.figures import histograms, load, spikes, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,8 @@ FIGURES: Mapping[str, Callable[[Sequence[Federation], Sequence[str]], Figure]] =
     "servers": spikes.servers,
     "rooms": spikes.rooms,
     "room-histograms": histograms.rooms,
+    "load-curves": load.curves,
+    "load-largest": load.largest,
 }
 """Every figure of federations, by the name of its file."""
 

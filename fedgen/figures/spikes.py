@@ -23,7 +23,6 @@ from fedgen.figures.envelope import envelope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from fedgen.federation import Federation, Floats, Integers
@@ -82,20 +81,9 @@ def _pattern(
             )
             axes.set_yscale("log")
             axes.set_ylim(_FLOOR, 1.5 * top)
-            _number_ranks(axes, len(first), most=3 if len(grid) > 2 else 5)
+            style.number_ranks(axes, len(first), most=3 if len(grid) > 2 else 5)
         figure.supxlabel(f"rank of the {unit}, by {counted[0]}, then {counted[1]}")
         figure.supylabel(f"{counted[0]}, {counted[1]}")
         labels = [f"{name} per {unit}" for name in counted]
         figure.legend([staircase, spikes], labels, loc="outside upper right", ncols=2)
         return style.settled(figure)
-
-
-def _number_ranks(axes: Axes, count: int, most: int) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
-    locator = MaxNLocator(most, integer=True, steps=(1, 2, 2.5, 5, 10))
-    ticks = np.unique(np.maximum(locator.tick_values(0, count), 1))
-    axes.set_xlim(0.5 - 0.015 * count, 0.5 + 1.015 * count)
-    axes.set_xticks(ticks[ticks <= count])
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.grid(visible=False, axis="x")

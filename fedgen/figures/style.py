@@ -100,6 +100,18 @@ def panels(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
     return figure, grid[: len(names)]
 
 
+def number_ranks(axes: Axes, count: int, most: int) -> None:
+    """An axis of the ranks from 1 to ``count``, with about ``most`` numbers."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    locator = MaxNLocator(most, integer=True, steps=(1, 2, 2.5, 5, 10))
+    ticks = sorted({max(float(tick), 1.0) for tick in locator.tick_values(0, count)})
+    axes.set_xlim(0.5 - 0.015 * count, 0.5 + 1.015 * count)
+    axes.set_xticks([tick for tick in ticks if tick <= count])
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.grid(visible=False, axis="x")
+
+
 def settled(figure: Figure) -> Figure:
     """``figure`` with its layout done once and for all: done anew for each file, it would move by a hair each time."""
     figure.draw_without_rendering()

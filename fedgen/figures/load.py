@@ -1,0 +1,92 @@
+"""Who carries the load (paper, Figs. 4a and 4b): cumulative shares over all servers, and the shares of the largest.
+
+Servers are ranked by users, ties by transactions sent. The curves begin at zero before the first server and end at one,
+so that what one server holds is a rise at its rank; the sum is tx + rx over 2T.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedgen.figures import style
+from fedgen.figures.envelope import envelope
+from fedgen.statistics.load import ranking
+from fedgen.traffic.equations import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fedgen.federation import Federation, Floats
+
+LARGEST = 4
+_LOOK = {
+    "users": (style.BLACK, (4, 1.5)),
+    "tx": (style.BLUE, ()),
+    "rx": (style.YELLOW, ()),
+    "sum": (style.RED, (6, 1.5, 1, 1.5)),
+}
+
+
+def shares(federation: Federation) -> dict[str, Floats]:
+    """The share of all users, tx, rx and of both together that each server has, (S,) each, in the order of rank.
+
+    Where nothing is sent, all but the users' are 0.
+    """
+    users, found = federation.users_per_server, load(federation)
+    order = ranking(users, found.tx, found.rx)
+    held = {"users": users.astype(np.float64), "tx": found.tx, "rx": found.rx, "sum": found.tx + found.rx}
+    return {name: part[order] / (part.sum() or 1.0) for name, part in held.items()}
+
+
+def curves(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+    """Cumulative shares of users, tx, rx and their sum over the servers (paper, Fig. 4a).
+
+    Raises:
+        UsageError: there is no federation.
+    """
+    with style.paper():
+        figure, grid = style.panels(names)
+        for axes, federation in zip(grid, federations, strict=True):
+            for name, share in shares(federation).items():
+                curve = np.append(0.0, np.cumsum(share))
+                kept = envelope(np.arange(len(curve)), curve)
+                colour, dashes = _LOOK[name]
+                axes.plot(kept, curve[kept], color=colour, dashes=dashes, label=name, linewidth=1.2)
+            axes.set_ylim(-0.02, 1.04)
+            style.number_ranks(axes, federation.n_servers, most=3 if len(grid) > 2 else 5)
+        figure.supxlabel("rank of the server, by users, then tx")
+        figure.supylabel("cumulative share")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
+        return style.settled(figure)
+
+
+def largest(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+    """The shares of the four servers with most users (paper, Fig. 4b).
+
+    Raises:
+        UsageError: there is no federation.
+    """
+    with style.paper():
+        figure, grid = style.panels(names)
+        for axes, federation in zip(grid, federations, strict=True):
+            _draw_bars(axes, {name: share[:LARGEST] for name, share in shares(federation).items()})
+        figure.supxlabel("rank of the server, by users, then tx")
+        figure.supylabel("share")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
+        return style.settled(figure)
+
+
+def _draw_bars(axes: Axes, held: dict[str, Floats]) -> None:
+    width = 0.8 / len(held)
+    for i, (name, share) in enumerate(held.items()):
+        left = np.arange(1, len(share) + 1) + (i - (len(held) - 1) / 2) * width
+        axes.bar(left, share, width=0.92 * width, color=_LOOK[name][0], label=name)
+    axes.set_xticks(range(1, LARGEST + 1))
+    axes.set_xlim(0.4, LARGEST + 0.6)
+    axes.set_ylim(0.0, 1.0)
+    axes.grid(visible=False, axis="x")
