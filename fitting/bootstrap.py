@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 CHUNK = 20
 _SINGLY = 32  # so few values of a tail are drawn one by one
 _FARTHEST = 2.0**62
+_LARGEST = 1e300  # of real values
 
 
 class Estimates(NamedTuple):
@@ -172,7 +173,7 @@ def _semiparametric(
         else:
             tail = np.empty(in_tail)
             for i in range(in_tail):
-                tail[i] = values[at] * (1.0 - rng.random()) ** (1.0 / (1.0 - alpha))
+                tail[i] = min(values[at] * (1.0 - rng.random()) ** (1.0 / (1.0 - alpha)), _LARGEST)
             tail.sort()
             tail_number = np.ones(in_tail)
         kept = below > 0

@@ -6,6 +6,8 @@ where the first law is the likelier one:
 - *Vuong* (1989; Clauset, Shalizi and Newman 2009, appendix C): were both laws equally far from the truth, the
   normalised ratio :math:`R / (\sigma \sqrt n)`, :math:`\sigma^2` the variance of the :math:`l_i`, would be standard
   normal; :math:`p = \mathrm{erfc}(|R| / (\sqrt{2 n} \sigma))`.
+  Laws that are nearly the same have a small sigma, and this p may be small where R is nothing; so p is at least that of
+  chi-square with one degree of freedom at 2 |R|, as if one parameter more were all that R came from.
 - *Nested*: a law that is a special case of the other is never likelier. Were it the truth, 2 |R| would follow
   chi-square with one degree of freedom for the parameter fixed (Wilks 1938). Where the special case lies at the edge
   (a cut-off at infinity) that is conservative by a factor of two; the authors above use it so.
@@ -77,7 +79,8 @@ def compare(first: Law, second: Law, tail: Histogram) -> Comparison:
     spread = math.sqrt(variance * tail.n)
     if spread <= 1e-9 * max(1.0, abs(ratio)):
         return Comparison(*pair, ratio, None, 1.0, nested=False)
-    return Comparison(*pair, ratio, ratio / spread, math.erfc(abs(ratio) / (math.sqrt(2.0) * spread)), nested=False)
+    p = max(math.erfc(abs(ratio) / (math.sqrt(2.0) * spread)), math.erfc(math.sqrt(abs(ratio))))
+    return Comparison(*pair, ratio, ratio / spread, p, nested=False)
 
 
 def compare_all(laws: Iterable[Law], tail: Histogram) -> tuple[Comparison, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fitting.acceptance import FEWEST
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,8 @@ def _words(fit: LawFit) -> Iterator[str]:
     scan = fit.scan
     if scan is not None and scan.xmin != fit.xmin:
         p = "" if scan.p is None else f", p = {scan.p:.2g}"
-        yield f"no power law from {scan.xmin} on (the smallest D{p}), one from {fit.xmin} on"
+        why = "no power law" if scan.tail >= FEWEST else f"no tail, {scan.tail} values,"
+        yield f"{why} from {scan.xmin} on (the smallest D{p}), one from {fit.xmin} on"
     against = {c.second: c for c in fit.comparisons if c.first == "power law"}
     if fit.law == "power law":
         yield _power_law(against, fit.runner_up)

@@ -8,9 +8,9 @@ distance
 :math:`\hat S` the measured share of the tail that is >= x. The *scan* takes the v of the smallest D, the smallest v
 where several tie (Clauset, Shalizi and Newman 2009, section 3.3). All candidates, exact: over the whole numbers both
 functions are steps, so that D is met at a distinct value or just behind one that a gap follows. For continuous laws D
-is what the code of those authors and `powerlaw` compute, the largest :math:`|1 - S(x_{(i)}) - (i - 1) / n|` over the
-tail in rising order: one side of each jump, both where values tie. (Both sides everywhere would turn their published
-p = .62 for blackouts into .81 and .20 for surnames into .27.)
+is what the code of those authors computes (and `powerlaw` where none tie), the largest :math:`|1 - S(x_{(i)}) - (i -
+1) / n|` over the tail in rising order: one side of each jump, both where values tie. (Both sides everywhere would
+turn their published p = .62 for blackouts into .81 and .20 for surnames into .27.)
 
 What makes it quick is what can be left out without changing the result: a candidate is given up as soon as its
 distance at one point passes the smallest D so far, and points far apart are looked at first.

@@ -313,8 +313,12 @@ class TestEvidence:
     def test_of_real_samples(self, law: Law, size: int, seed: int, words: str) -> None:
         assert words in fit_tail("x", drawn(law, size, seed)).evidence
 
+    def test_short_tail_of_the_smallest_distance(self) -> None:
+        values = PowerLawWithCutoff(2.0, 0.003, xmin=1).draw(40, np.random.default_rng(4))
+        assert fit_tail("x", values).evidence.startswith("no tail, 9 values, from 8 on (the smallest D), one from ")
+
     def test_doubtful_sample(self) -> None:
-        values = drawn(zeta(2.5), 300, 2)  # a true power law that happens to look like none
+        values = drawn(zeta(2.5), 300, 18)  # a true power law that happens to look like none
         assert "doubtful itself, p = 0.0" in fit_tail("x", values, bootstrap=200).evidence
 
 
