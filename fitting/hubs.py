@@ -7,7 +7,8 @@ Under a continuous law the normalised spacings
 
 are independent and exponential with mean 1 (Renyi 1953): given :math:`x_{(j+1)}`, the j values above it are
 independent draws from the law there, and :math:`e^{-E_j}` is the probability that all of them reach :math:`x_{(j)}`.
-A gap below the j-th largest value that is wider than chance allows says that the j largest are *hubs*. For whole
+A gap below the j-th largest value that is wider than chance allows says that the j largest are *hubs*; they are taken
+away, and the others tested again, j counted from the largest of them, until no gap is too wide. For whole
 numbers the j values are known to be at least :math:`x_{(j+1)} + 1`, which stands in the place of :math:`x_{(j+1)}`;
 where the two tie there is no gap.
 
@@ -17,12 +18,12 @@ r of them in the tail, the likelihood is that of r draws from the power law and 
 estimated exponent makes spacings look larger than they are: for a continuous power law :math:`P(E_j \ge y) = (1 + y /
 r)^{-r}` exactly (type II censoring; Lawless 2003, section 4.1), and that is used.
 
-J tests at once: the j-th is held against the level :math:`\tfrac34 \epsilon / (j H_J)`, :math:`H_J = 1 + 1/2 + \dots +
-1/J`. These add up to :math:`\tfrac34 \epsilon`, and few hubs are found more easily than many; the quarter left is for
-the choice of xmin, by which false alarms are up to a third more frequent than the levels say (simulated:
-docs/tails.md). With no hubs in the sample the probability to find any is at most about :math:`\epsilon`. Tails lighter
-than a power law are safer still: a hub here lies beyond even a power law. Tests of this kind: Wheatley and Sornette
-2015 (arXiv 1507.08689).
+J tests at once: the j-th is held against the level :math:`\tfrac34 \epsilon / (j H_J)`, :math:`H_J = 1 + 1/2 + \dots
++ 1/J`. These add up to :math:`\tfrac34 \epsilon`, and few hubs are found more easily than many; the quarter left is
+for the choice of xmin, by which false alarms are up to a third more frequent than the levels say (simulated:
+docs/tails.md). With no hubs in the sample the probability to find any is at most about :math:`\epsilon`. Tails
+lighter than a power law are safer still: a hub here lies beyond even a power law. Tests of this kind: Wheatley and
+Sornette 2015 (arXiv 1507.08689).
 """
 
 from __future__ import annotations
@@ -81,10 +82,16 @@ def _test(histogram: Histogram, tail: Histogram, most: int) -> Hubs:
     top = np.repeat(histogram.values[-most - 1 :], histogram.number[-most - 1 :])[::-1][: most + 1]
     log_survival = np.array([np.log(scaled_zeta(alpha, x)) - alpha * np.log(x / xmin) for x in top])
     above = np.array([np.log(scaled_zeta(alpha, x + 1)) - alpha * np.log((x + 1) / xmin) for x in top])
-    j = np.arange(1, most + 1)
-    spacing = np.maximum(j * (above[1:] - log_survival[:-1]), 0.0)
-    p = (1.0 + spacing / tail.n) ** -tail.n
-    level = _CHOICE_OF_XMIN * RATE / (j * np.sum(1.0 / j))
-    hubs = np.flatnonzero(p <= level)
-    shown = int(hubs[-1]) if len(hubs) else int(np.argmin(p / level))
-    return Hubs(shown + 1 if len(hubs) else 0, most, float(p[shown]))
+    gap = np.maximum(above[1:] - log_survival[:-1], 0.0)
+    count, p_of_last = 0, None
+    while count < most:
+        j = np.arange(1, most - count + 1)
+        p = (1.0 + j * gap[count:] / tail.n) ** -tail.n
+        level = _CHOICE_OF_XMIN * RATE / (j * np.sum(1.0 / np.arange(1, most + 1)))
+        wide = np.flatnonzero(p <= level)
+        if len(wide) == 0:
+            smallest = float(p[np.argmin(p / level)])
+            return Hubs(count, most, smallest if p_of_last is None else p_of_last)
+        count += int(wide[0]) + 1
+        p_of_last = float(p[wide[0]])
+    return Hubs(count, most, p_of_last)

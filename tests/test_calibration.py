@@ -101,15 +101,15 @@ class TestPower:
 
 
 class TestHubs:
-    """5 % of false alarms are stated. 2,000 samples, standard error half a point.
+    """5 % of false alarms are stated. 2,000 samples: 5 % are measured above 6.5 % once in a thousand cells.
 
-    Measured at .05 + .03 or below; 10 % would pass once in a thousand cells.
+    8.5 % would pass once in a thousand.
     """
 
     @pytest.mark.parametrize("n", [100, 500, 2_000])
     @pytest.mark.parametrize("source", [pure(1.6), pure(2.0), pure(2.5), pure(3.0), upper_half(2.5)], ids=str)
     def test_false_alarms(self, source: Source, n: int) -> None:
-        assert 0.005 <= np.mean(trials(2_000, hubs_found, source, n, 0, 1.0) > 0) <= 0.08
+        assert 0.005 <= np.mean(trials(2_000, hubs_found, source, n, 0, 1.0) > 0) <= 0.065
 
     @pytest.mark.parametrize("source", [*LOGNORMALS, EXPONENTIAL], ids=str)
     def test_lighter_tails_are_safer(self, source: Source) -> None:
