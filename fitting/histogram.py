@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
 
-_DENSE = 65536  # values below are counted one by one
+_DENSE = 8192  # values below are counted one by one
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def by_the_continuous_error(source: Source, n: int, rng: np.random.Generator) ->
 
 @pytest.mark.parametrize("source", [pure(2.5), upper_half(2.5)], ids=str)
 def test_the_bootstrap_covers_where_xmin_is_estimated(source: Source) -> None:
-    """200 samples: 95 % are measured below 90 % once in six hundred cases; 83 % would pass once in two hundred."""
+    """200 samples: 95 % are measured below 90 % once in nine hundred cases; 83 % would pass once in three hundred."""
     _, _, _, error, low, high, _, _ = columns(list(trials(200, estimated, source, 1_000)))
     true = source.parameters[0]
     assert np.mean((low <= true) & (true <= high)) >= 0.9
@@ -69,7 +69,7 @@ def test_the_bootstrap_covers_where_xmin_is_estimated(source: Source) -> None:
 @pytest.mark.parametrize("n", [200, 2_000])
 @pytest.mark.parametrize("source", [pure(2.5), upper_half(2.5)], ids=str)
 def test_p_of_a_true_power_law(source: Source, n: int) -> None:
-    """400 samples: 10 % are measured above 15 % once in two thousand cases; 20 % would pass once in two hundred."""
+    """400 samples: 10 % are measured above 15 % once in 1,600 cases; 20 % would pass once in 160."""
     p, _, _ = columns(list(trials(400, judged, source, n)))
     assert 0.03 <= np.mean(p < 0.1) <= 0.15
     assert 0.3 <= np.mean(p < 0.5) <= 0.6
