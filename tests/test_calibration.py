@@ -116,6 +116,6 @@ class TestHubs:
         assert np.mean(trials(1_000, hubs_found, source, 500, 0, 1.0) > 0) <= 0.02
 
     @pytest.mark.parametrize(("planted", "times"), [(1, 100.0), (2, 30.0), (5, 10.0)])
-    def test_planted_hubs_are_seen(self, planted: int, times: float) -> None:
-        found = trials(100, hubs_found, upper_half(2.5), 2_000, planted, times)
-        assert np.mean(found >= planted) >= 0.95
+    def test_planted_hubs_are_counted(self, planted: int, times: float) -> None:
+        """200 samples: 95 % are measured below 90 % once in nine hundred cases; 83 % would pass once in three hundred."""
+        assert np.mean(trials(200, hubs_found, upper_half(2.5), 2_000, planted, times) == planted) >= 0.9
