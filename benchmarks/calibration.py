@@ -315,7 +315,7 @@ def columns(trials: list[Any]) -> Values:
 
 
 def header(*words: str) -> tuple[str, str]:
-    return row(*words), "|--" * len(words) + "|"
+    return row(*words), "|---" * len(words) + "|"
 
 
 def row(*cells: object) -> str:

@@ -100,7 +100,7 @@ def show_scans(sizes: tuple[int, ...], limit: int) -> None:
         "| alpha | true xmin | n | distinct | fedgen, ms | igraph: scan alone, ms | as called, ms | powerlaw, ms "
         "| igraph / fedgen | as called / fedgen | powerlaw / fedgen | same xmin | alpha off by | D off by |"
     )
-    print("|--" * 14 + "|")
+    print("|---" * 14 + "|")
     for (alpha, xmin), n in product(SHAPES, sizes):
         sample = drawn(n, alpha, xmin)
         distinct = len(Histogram.of(sample).values)
@@ -128,7 +128,7 @@ def show_p_values(igraph_replicates: int) -> None:
     print(f"{REPLICATES:,} replicates at n = {BOOTSTRAPPED:,}; fedgen on {os.cpu_count()} threads", end="")
     print(f", igraph's time from {igraph_replicates:,}.\n" if igraph_replicates else ".\n")
     print("| alpha | true xmin | distinct | fedgen, s | igraph, s | igraph / fedgen | p, fedgen | p, igraph |")
-    print("|--" * 8 + "|")
+    print("|---" * 8 + "|")
     for alpha, xmin in SHAPES:
         sample = drawn(BOOTSTRAPPED, alpha, xmin)
         histogram = Histogram.of(sample)

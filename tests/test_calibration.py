@@ -117,5 +117,5 @@ class TestHubs:
 
     @pytest.mark.parametrize(("planted", "times"), [(1, 100.0), (2, 30.0), (5, 10.0)])
     def test_planted_hubs_are_counted(self, planted: int, times: float) -> None:
-        """200 samples: 95 % are measured below 90 % once in nine hundred cases; 83 % would pass once in three hundred."""
+        """200 samples: 95 % are measured below 90 % once in nine hundred cases; 83 % pass once in three hundred."""
         assert np.mean(trials(200, hubs_found, upper_half(2.5), 2_000, planted, times) == planted) >= 0.9
