@@ -34,6 +34,7 @@ from numba import njit
 
 from fedgen.progress import silent
 from fitting.histogram import Histogram
+from fitting.laws.inverse import FARTHEST
 from fitting.scan import smallest_distance, suffixes
 from fitting.zeta import scaled_zeta
 
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 CHUNK = 20
 _SINGLY = 32  # so few values of a tail are drawn one by one
-_FARTHEST = 2.0**62
 _LARGEST = 1e300  # of real values
 
 
@@ -235,7 +235,7 @@ def draw_zeta(rng: np.random.Generator, n: int, xmin: float, alpha: float) -> tu
                 y -= 1.0
             while scaled_zeta(alpha, y + 1.0) * ((y + 1.0) / x) ** -alpha >= q * norm:
                 y += 1.0
-        rest[i] = min(y, _FARTHEST)
+        rest[i] = min(y, FARTHEST)
     rest.sort()
     for y in rest:
         if len(values) > 0 and values[-1] == y:

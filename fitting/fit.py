@@ -1,7 +1,7 @@
 """From a measured federation to its model.
 
-The order is that of the model's layers: the head servers are set apart; a law is fitted to every quantity of the
-others; then the tables that carry dependence are counted. Nothing but a bootstrap is random.
+A law is fitted to every quantity (hubs are set apart in :mod:`fitting.tails`); the head servers are listed one by one;
+then the tables that carry dependence are counted. Nothing but a bootstrap is random.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def fit(
         bootstrap: replicates for the laws' p-values and intervals; 0: none.
         engine: what estimates the laws: our own, or the `powerlaw` package, far slower.
         seed: of the bootstrap; nothing else is random.
-        progress: told after each law.
+        progress: told during the bootstrap.
         provenance: kept in the model, see :func:`fedgen.provenance.record`.
 
     Raises:

@@ -16,7 +16,7 @@ from fedgen.statistics.load import ranking
 from fedgen.traffic.equations import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -49,20 +49,7 @@ def curves(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
     Raises:
         UsageError: there is no federation.
     """
-    with style.paper():
-        figure, grid = style.panels(names)
-        for axes, federation in zip(grid, federations, strict=True):
-            for name, share in shares(federation).items():
-                curve = np.append(0.0, np.cumsum(share))
-                kept = envelope(np.arange(len(curve)), curve)
-                colour, dashes = _LOOK[name]
-                axes.plot(kept, curve[kept], color=colour, dashes=dashes, label=name, linewidth=1.2)
-            axes.set_ylim(-0.02, 1.04)
-            style.number_ranks(axes, federation.n_servers, most=3 if len(grid) > 2 else 5)
-        figure.supxlabel("rank of the server, by users, then tx")
-        figure.supylabel("cumulative share")
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
-        return style.settled(figure)
+    return _figure(federations, names, "cumulative share", _draw_curves)
 
 
 def largest(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
@@ -71,21 +58,42 @@ def largest(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
     Raises:
         UsageError: there is no federation.
     """
+    return _figure(federations, names, "share", _draw_bars)
+
+
+def _figure(
+    federations: Sequence[Federation],
+    names: Sequence[str],
+    label: str,
+    draw: Callable[[Axes, dict[str, Floats], int], None],
+) -> Figure:
+    """A panel of each federation's shares, with one legend; ``draw`` is told how many panels there are."""
     with style.paper():
         figure, grid = style.panels(names)
         for axes, federation in zip(grid, federations, strict=True):
-            _draw_bars(axes, {name: share[:LARGEST] for name, share in shares(federation).items()})
+            draw(axes, shares(federation), len(grid))
         figure.supxlabel("rank of the server, by users, then tx")
-        figure.supylabel("share")
+        figure.supylabel(label)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
         return style.settled(figure)
 
 
-def _draw_bars(axes: Axes, held: dict[str, Floats]) -> None:
+def _draw_curves(axes: Axes, held: dict[str, Floats], panels: int) -> None:
+    for name, share in held.items():
+        curve = np.append(0.0, np.cumsum(share))
+        kept = envelope(np.arange(len(curve)), curve)
+        colour, dashes = _LOOK[name]
+        axes.plot(kept, curve[kept], color=colour, dashes=dashes, label=name, linewidth=1.2)
+    axes.set_ylim(-0.02, 1.04)
+    style.number_ranks(axes, len(held["users"]), most=3 if panels > 2 else 5)
+
+
+def _draw_bars(axes: Axes, held: dict[str, Floats], _panels: int) -> None:
     width = 0.8 / len(held)
     for i, (name, share) in enumerate(held.items()):
-        left = np.arange(1, len(share) + 1) + (i - (len(held) - 1) / 2) * width
-        axes.bar(left, share, width=0.92 * width, color=_LOOK[name][0], label=name)
+        shown = share[:LARGEST]
+        middle = np.arange(1, len(shown) + 1) + (i - (len(held) - 1) / 2) * width
+        axes.bar(middle, shown, width=0.92 * width, color=_LOOK[name][0], label=name)
     axes.set_xticks(range(1, LARGEST + 1))
     axes.set_xlim(0.4, LARGEST + 0.6)
     axes.set_ylim(0.0, 1.0)
