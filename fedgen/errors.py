@@ -23,6 +23,14 @@ class ModelError(FedgenError):
     """A model file is broken, of a newer version, or does not fit its digest."""
 
 
+class FiguresError(FedgenError):
+    """A file of published figures is broken or contradicts itself; the message gives the line."""
+
+
+class UnmetError(FedgenError):
+    """No federation was found that meets what was asked; the message says what came nearest."""
+
+
 class OutputError(FedgenError):
     """The result cannot be written: it exists, the disk is full, the folder is not writable."""
 
@@ -31,6 +39,18 @@ class UsageError(FedgenError):
     """A wrong call: an unknown name, a size that is not a number, options that exclude each other."""
 
     exit_code = 2
+
+
+class StatisticError(UsageError):
+    """A statistic that the vocabulary does not have, or that lacks or has too much of what it takes.
+
+    Attributes:
+        key: the part that is wrong: ``statistic``, ``of``, ``ranks``, ...
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class InfeasibleError(UsageError):

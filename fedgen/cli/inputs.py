@@ -1,4 +1,4 @@
-"""What a command is given to read: a federation or a model, told apart when one is given for the other."""
+"""What a command is given to read: a federation, a model or figures, told apart when one is given for the other."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,9 @@ from fedgen.errors import FormatError, ModelError
 if TYPE_CHECKING:
     from fedgen.io import Snapshot
     from fitting.model import Model
+
+_FIGURES_BYTES = 1 << 20  # as much of a file as is looked at for a figure
+_OTHERS = (b"{", b"<", b"PK", b"\x1f\x8b", b"PAR1")  # JSON, XML, zip, gzip, parquet
 
 
 def read_federation(path: Path, *, quiet: bool, named: bool = False) -> "Snapshot":
@@ -24,6 +27,9 @@ def read_federation(path: Path, *, quiet: bool, named: bool = False) -> "Snapsho
     except FormatError:
         if is_model(path):
             raise FormatError(f"{path}: is a model, not a federation; sample it first: fedgen sample {path}") from None
+        if path.is_file() and is_figures(path):
+            advice = f"hold a federation against it: fedgen validate FEDERATION --against {path}"
+            raise FormatError(f"{path}: is a file of published figures, not a federation; {advice}") from None
         raise
     if not quiet:
         terminal.remark(f"{path}: {text}" if named else text for text in snapshot.remarks)
@@ -66,6 +72,34 @@ def is_model(path: Path) -> bool:
     except (FormatError, OSError):
         return False
     return bytes(keys.get("format", b"")) == f'"{FORMAT}"'.encode()
+
+
+def is_figures(path: Path) -> bool:
+    """Whether the path is meant as a file of published figures; what is wrong with it is for its reader to tell.
+
+    Content decides before the name: what is a federation, or packed, or JSON, or XML, is none. Of the rest, a file is
+    one if it is called .toml or if a line of it begins a figure.
+    """
+    import re
+
+    from fedgen.io.recognise import recognise
+
+    named = path.suffix.lower() == ".toml"
+    if not path.is_file():
+        return named and not path.exists()
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_FIGURES_BYTES)
+    except OSError:
+        return named
+    head = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(_OTHERS) or (not named and re.search(rb"(?m)^\s*\[\[\s*figure\s*\]\]", content) is None):
+        return False
+    try:
+        recognise(content)
+    except FormatError:
+        return True
+    return False
 
 
 def _is_federation(path: Path) -> bool:

@@ -1,16 +1,19 @@
-"""``fedgen validate``: does a federation pass for another one?"""
+"""``fedgen validate``: does a federation pass for another one, does it meet published figures?"""
 
+from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedgen.cli import terminal
-from fedgen.cli.inputs import read_federation
+from fedgen.cli.inputs import is_figures, read_federation
 from fedgen.cli.options import Force, Json, Output, Quiet, Seed, path_argument, path_option
 from fedgen.cli.output import check_file
 
 if TYPE_CHECKING:
+    from fedgen.statistics.published import Figure
+    from validate.published import Findings
     from validate.scorecard import Scorecard
 
 REJECTED = 3
@@ -26,7 +29,12 @@ def validate(
     generated: Annotated[Path, path_argument("GENERATED", "The federation to judge, in any format.")],
     against: Annotated[
         Path,
-        path_option("--against", metavar="DATA", help="The measured federation; sizes may differ.", show_default=False),
+        path_option(
+            "--against",
+            metavar="DATA|FIGURES",
+            help="The measured federation (sizes may differ), or a file of published figures (TOML, docs/figures.md).",
+            show_default=False,
+        ),
     ],
     output: Output = None,
     seed: Seed = 0,
@@ -34,37 +42,104 @@ def validate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge a federation against a measured one.
+    """Judge a federation by data or by figures.
 
-    One distance per row, beside it the floor: the distance that resampling the measured one alone gives. Exit code 3
-    if the scorecard rejects. With -o the scorecard is written as JSON too.
+    Against a measured federation: one distance per row, beside it the floor: the distance that resampling the measured
+    one alone gives. Against published figures: a row per figure, met or not; nothing is drawn, so that --seed has no
+    effect. Exit code 3 if the federation is rejected. With -o the result is written as JSON too.
     """
     if output is not None:
         check_file(output, force=force, inputs=(generated, against))
     from fedgen.io.output import write_file
     from fedgen.provenance import record
+
+    if is_figures(against):
+        findings, inputs = _hold(generated, against, quiet=quiet)
+        judged: Scorecard | Findings = findings
+        drawn = None
+    else:
+        judged, inputs = _judge(generated, against, seed=seed, quiet=quiet)
+        drawn = seed
+    result: dict[str, Any] = {**judged.to_dict(), "provenance": record(context.obj, seed=drawn, inputs=inputs)}
+    terminal.ignore_interrupts()
+    if json:
+        terminal.print_json(result)
+    else:
+        _print(judged)
+    if output is not None:  # printed first: a full disk does not cost what was computed
+        write_file(output, [terminal.as_json(result).encode(), b"\n"], force=force)
+    if judged.rejected:
+        raise typer.Exit(REJECTED)
+
+
+def _judge(generated: Path, against: Path, *, seed: int, quiet: bool) -> "tuple[Scorecard, dict[str, str]]":
+    """The scorecard and the digests of what was read."""
     from validate.scorecard import validate as judge
 
     snapshots = [read_federation(path, quiet=quiet, named=True) for path in (generated, against)]
     with terminal.progress(quiet) as progress:
         scorecard = judge(snapshots[0].federation, snapshots[1].federation, seed=seed, progress=progress)
-    inputs = {str(generated): snapshots[0].digest, str(against): snapshots[1].digest}
-    result: dict[str, Any] = {
-        **scorecard.to_dict(),
-        "provenance": record(context.obj, seed=seed, inputs=inputs),
-    }
-    terminal.ignore_interrupts()
-    if json:
-        terminal.print_json(result)
+    return scorecard, {str(generated): snapshots[0].digest, str(against): snapshots[1].digest}
+
+
+def _hold(generated: Path, against: Path, *, quiet: bool) -> "tuple[Findings, dict[str, str]]":
+    """The findings and the digests of what was read; the figures first, which are read in no time."""
+    from fedgen.statistics.published import read_figures
+    from validate.published import hold
+
+    figures = read_figures(against)
+    snapshot = read_federation(generated, quiet=quiet)
+    return hold(snapshot.federation, figures), {str(generated): snapshot.digest, str(against): figures.digest}
+
+
+def _print_findings(findings: "Findings") -> None:
+    figures = findings.figures
+    header = ("figure", "statistic", "published", "measured", "kind", "met")
+    rows = [
+        (row.id, row.statistic, _published(row.figure), _number(row.value), row.figure.kind, row.met)
+        for row in findings.rows
+    ]
+    snapshot = f", snapshot of {figures.snapshot}" if figures.snapshot else ""
+    terminal.print_table(f"{figures.title}, {figures.source}{snapshot}", header, rows)
+    if findings.set_aside:
+        print("\nset aside, held against nothing:")
+    for figure in findings.set_aside:
+        print(f"  {figure.id} ({_published(figure)}): {' '.join(figure.set_aside.split())}")
+    inferred = (
+        f"; of {findings.inferred} inferred ones, told only, {findings.inferred_met}" if findings.inferred else ""
+    )
+    verdict = "rejected" if findings.rejected else "not rejected"
+    print(f"\n{findings.met} of {findings.judged} figures met{inferred}; {verdict}")
+
+
+def _published(figure: "Figure") -> str:
+    """The interval in words."""
+    low, high = _number(figure.low), _number(figure.high)
+    if figure.low == figure.high:
+        return low
+    if isinf(figure.high):
+        return f">= {low}" if not isinf(figure.low) else "any"
+    return f"<= {high}" if isinf(figure.low) else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    """With as many digits as tell whether it is within an interval: 76,271; 0.867331; - for none."""
+    if isnan(value):
+        return "-"
+    whole = isfinite(value) and (value == round(value) or abs(value) >= 1e6)
+    return f"{value:,.0f}" if whole else f"{value:,.6g}"
+
+
+def _print(judged: "Scorecard | Findings") -> None:
+    from validate.published import Findings
+
+    if isinstance(judged, Findings):
+        _print_findings(judged)
     else:
-        _print(scorecard)
-    if output is not None:  # printed first: a full disk does not cost what was computed
-        write_file(output, [terminal.as_json(result).encode(), b"\n"], force=force)
-    if scorecard.rejected:
-        raise typer.Exit(REJECTED)
+        _print_scorecard(judged)
 
 
-def _print(scorecard: "Scorecard") -> None:
+def _print_scorecard(scorecard: "Scorecard") -> None:
     header = ("row", "statistic", "distance", "floor", "ratio", "detectable", "p", "verdict")
     rows = [
         (row.name, row.statistic, row.distance, row.floor, row.ratio, row.detectable, row.p, row.verdict)

@@ -45,6 +45,15 @@ class Load:
         return float(self.tx.sum())
 
 
+def heard(federation: Federation) -> Floats:
+    """(K,) the messages of other servers that reach each presence at rate 1, W_r - w_sr: its part of rx_s."""
+    p = federation.presences
+    others = np.diff(p.offsets)[p.room] - 1
+    room_weight = np.bincount(p.room, weights=p.weight, minlength=federation.n_rooms)
+    # A server alone in its room hears nobody; said outright, since W_r - w_sr could leave a rounding error there.
+    return np.where(others > 0, room_weight[p.room] - p.weight, 0.0)
+
+
 def load(federation: Federation, rate: float = 1.0) -> Load:
     """tx and rx of every server (paper, equations 2 and 3).
 
@@ -54,11 +63,8 @@ def load(federation: Federation, rate: float = 1.0) -> Load:
     """
     p = federation.presences
     others = np.diff(p.offsets)[p.room] - 1
-    room_weight = np.bincount(p.room, weights=p.weight, minlength=federation.n_rooms)
-    # A server alone in its room hears nobody; said outright, since W_r - w_sr could leave a rounding error there.
-    heard = np.where(others > 0, room_weight[p.room] - p.weight, 0.0)
     size = federation.n_servers
     return Load(
         tx=rate * np.bincount(p.server, weights=p.weight * others, minlength=size),
-        rx=rate * np.bincount(p.server, weights=heard, minlength=size),
+        rx=rate * np.bincount(p.server, weights=heard(federation), minlength=size),
     )
