@@ -10,13 +10,14 @@ import numpy as np
 from fedgen.traffic.equations import load
 from fitting.heads import smallest_share
 from gen.reconstruct.counts import Places, pulled, rounded
+from gen.reconstruct.demands import most_of
 from gen.reconstruct.goal import Goal, totals
 from gen.reconstruct.load import Estimate, Share, actual_share, messages_asked, shares_asked
 from gen.reconstruct.nudge import nudged
 from gen.reconstruct.presences import place_body, place_heads
 from gen.reconstruct.rooms import RoomLaws, Rooms, Speech, draw_rooms
-from gen.reconstruct.servers import ServerLaws, draw_rooms_of_body, draw_users
-from gen.reconstruct.users import Degrees, least_memberships, most_rooms, seat
+from gen.reconstruct.servers import M, ServerLaws, draw_rooms_of_body, draw_users
+from gen.reconstruct.users import D, Degrees, least_memberships, seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _ROUNDS = 3
 _FAR = 0.02
+_CIRCLES = (1.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,8 @@ def take_aim(figures: Sequence[Told], rng: np.random.Generator) -> Aim:
     rooms = RoomLaws.of(goal, figures)
     if goal.n_memberships is not None:
         # Every presence of the body is a membership of a first user; what the figures about users need comes on top.
-        least = min(max(goal.memberships.low, least_memberships(goal, figures) + rooms.expected[0]), goal.memberships.high)
-        memberships = replace(goal.memberships, low=least)
+        least = max(goal.memberships.low, least_memberships(goal, figures) + rooms.expected[0])
+        memberships = replace(goal.memberships, low=min(least, goal.memberships.high))
         goal = replace(goal, memberships=memberships, n_memberships=memberships.draw(rng))
         rooms = RoomLaws.of(goal, figures)
     return Aim(figures, goal, rooms, ServerLaws.of(goal, figures), shares_asked(figures, goal.servers))
@@ -74,75 +76,110 @@ def attempt(aim: Aim, rng: np.random.Generator) -> Federation:
     goal, figures = aim.goal, aim.figures
     n = draw_users(aim.servers, rng)
     heads = max(1, int(np.count_nonzero(n >= smallest_share(goal.servers) * goal.users)))
-    others = goal.users - int(n[0])
-    messages = messages_asked(figures, goal.users, others, rng)
+    messages = messages_asked(figures, goal.users, goal.users - int(n[0]), rng)
     rooms = draw_rooms(aim.rooms, messages.total, rng)
     k, u = rooms.servers, rooms.users
-    presences, memberships = int(k.sum()), int(u.sum())
-    speech = Speech.of(goal, memberships, presences)
-    weight = speech.weight(k, u)
-    heard = messages.heard * others
-    if messages.rho is not None:
-        heard = messages.rho * float((k - 1) @ weight)
+    weight = Speech.of(goal, float(u.sum()), float(k.sum())).weight(k, u)
+    heard = None if messages.rho is None else messages.rho * float((k - 1) @ weight)
+    circles = float(rng.uniform(*_CIRCLES))
     for _ in range(_ROUNDS):
-        federation = _built(aim, n, heads, rooms, weight, heard, rng)
+        presences = _presences(aim, n, heads, rooms, weight, heard, circles, rng)
+        federation = _seated(aim, n, heads, rooms, presences, rng)
         for share in aim.shares:
             federation = nudged(federation, share, rng)
         # The users are drawn after all estimates: what comes out corrects what is aimed at.
         sent = load(federation)
-        if not all(share.low <= actual_share(share, federation) <= share.high for share in aim.shares):
+        part = float(sent.rx[0]) / sent.total if sent.total else 0.0
+        sends = all(share.low <= actual_share(share, federation) <= share.high for share in aim.shares)
+        hears = messages.rho is None or abs(part - messages.rho) <= messages.air
+        if sends and hears:
             break
-        if messages.rho is None or sent.total == 0 or abs(sent.rx[0] / sent.total - messages.rho) <= messages.air:
-            break
-        heard *= min(max(messages.rho * sent.total / max(float(sent.rx[0]), 1e-300), 0.5), 2.0)
+        if not sends:
+            circles += 1.0
+        if not hears and heard is not None and messages.rho is not None and part > 0:
+            heard *= min(max(messages.rho / part, 0.5), 2.0)
     return federation
 
 
-def _built(
-    aim: Aim, n: Integers, heads: int, rooms: Rooms, weight: Floats, heard: float, rng: np.random.Generator
-) -> Federation:
-    """Everything after users per server and rooms."""
-    goal, figures, k, u = aim.goal, aim.figures, rooms.servers, rooms.users
-    presences, memberships = int(k.sum()), int(u.sum())
-    unheard = goal.users - int(n[0]) - heard
-    at_heads = place_heads(rooms, n, heads, weight, unheard, memberships / goal.users, rng)
+@dataclass(frozen=True, eq=False)
+class _Presences:
+    """Server and room of each presence, (K,), and of each body server the places that its members will fill."""
+
+    server: Integers
+    room: Integers
+    members: Integers
+
+
+def _presences(
+    aim: Aim,
+    n: Integers,
+    heads: int,
+    rooms: Rooms,
+    weight: Floats,
+    heard: float | None,
+    circles: float,
+    rng: np.random.Generator,
+) -> _Presences:
+    """Which servers are in which rooms."""
+    goal, figures = aim.goal, aim.figures
+    presences, memberships = int(rooms.servers.sum()), int(rooms.users.sum())
+    at_heads = place_heads(
+        rooms,
+        n,
+        heads,
+        weight=weight,
+        unheard=None if heard is None else goal.users - int(n[0]) - heard,
+        most=most_of(figures, M, goal.rooms),
+        places=memberships / goal.users,
+        rng=rng,
+    )
     head_rooms = at_heads.present.sum(axis=1)
-    top = most_rooms(figures, goal.rooms)
-    m_body = draw_rooms_of_body(
+    m = draw_rooms_of_body(
         goal,
         figures,
         n,
         head_rooms,
         total=presences - int(head_rooms.sum()),
-        top=top,
+        top=most_of(figures, D, goal.rooms),
         least=at_heads.least_rooms(rooms, n),
         rng=rng,
     )
-    each = (memberships - int(m_body.sum())) / max(goal.users - len(m_body), 1)
-    wanted = np.rint((n[heads:] - 1) * np.where(m_body > 1, each, 1.0)).astype(np.int64)
-    server, room, found = place_body(rooms, at_heads, n[heads:], m_body, wanted, rng)
+    each = (memberships - int(m.sum())) / max(goal.users - len(m), 1)
+    wanted = np.rint((n[heads:] - 1) * np.where(m > 1, each, 1.0)).astype(np.int64)
+    server, room, found = place_body(rooms, at_heads, n[heads:], m, wanted, circles, rng)
     at_head, head_room = np.nonzero(at_heads.present)
-    server, room = np.concatenate((at_head, server + heads)), np.concatenate((head_room, room))
-    m = np.bincount(server, minlength=goal.servers)
-    degrees = Degrees.of(figures, n, m, heads, memberships)
+    return _Presences(
+        np.concatenate((at_head, server + heads)), np.concatenate((head_room, room)), np.minimum(found, wanted)
+    )
+
+
+def _seated(
+    aim: Aim, n: Integers, heads: int, rooms: Rooms, presences: _Presences, rng: np.random.Generator
+) -> Federation:
+    """How many users of each server are in each of its rooms, and which."""
+    goal, server, room = aim.goal, presences.server, presences.room
+    m, memberships = np.bincount(server, minlength=goal.servers), int(rooms.users.sum())
+    degrees = Degrees.of(aim.figures, n, m, heads, memberships)
     pool = degrees.others(goal.users, memberships, rng)
-    first = server >= heads
-    columns = u - np.bincount(room, minlength=goal.rooms)
-    rows = _rows(n, heads, head_rooms, np.minimum(found, wanted), int(columns.sum()))
-    places = Places(server, room, heads, np.maximum(n[:heads] - head_rooms, 0), rows, columns, n[server] - 1)
+    columns = rooms.users - np.bincount(room, minlength=goal.rooms)
+    rows = _rows(n, heads, m[:heads], presences.members, int(columns.sum()))
+    places = Places(server, room, heads, np.maximum(n[:heads] - m[:heads], 0), rows, columns, n[server] - 1)
     is_head = np.arange(goal.servers) < heads
-    members = n - ~is_head
-    rate = members / np.maximum(rows + is_head * m, 1)
-    estimate = Estimate(server, room, np.where(first, 1.0 / m[server], rate[server]), rate[server], k[room])
+    rate = (n - ~is_head) / np.maximum(rows + is_head * m, 1)  # at which a member speaks in one of his rooms
+    sure = np.where(is_head, rate, 1.0 / m)  # and the one who is sure to be in it
+    estimate = Estimate(server, room, sure[server], rate[server], rooms.servers[room])
+
+    top = most_of(aim.figures, D, goal.rooms)
     aims, pulls = [share.middle for share in aim.shares], np.zeros(len(aim.shares))
     for _ in range(_ROUNDS):
-        counts = rounded(places, pulled(places, estimate, aim.shares, aims, pulls)) + ~first
-        federation = seat(degrees, n, heads, server, room, counts, pool, top, goal.rooms, rng)
-        if any(abs(estimate.share(share, counts - ~first) - value) > _FAR for share, value in zip(aim.shares, aims, strict=True)):
+        beside = rounded(places, pulled(places, estimate, aim.shares, aims, pulls))
+        federation = seat(degrees, n, heads, server, room, beside + is_head[server], pool, top, goal.rooms, rng)
+        shares = list(zip(aim.shares, aims, strict=True))
+        if any(abs(estimate.share(share, beside) - value) > _FAR for share, value in shares):
             break  # no pull reaches that far
         off = [share.middle - actual_share(share, federation) for share in aim.shares]
         if all(abs(miss) <= share.high - share.low for miss, share in zip(off, aim.shares, strict=True)):
-            break
+            break  # the rest is a nudge
         aims = [value + miss for value, miss in zip(aims, off, strict=True)]
     return federation
 

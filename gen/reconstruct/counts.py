@@ -51,9 +51,7 @@ class Places:
     caps: Integers
 
 
-def pulled(
-    places: Places, estimate: Estimate, asked: Sequence[Share], aims: Sequence[float], pulls: Floats
-) -> Floats:
+def pulled(places: Places, estimate: Estimate, asked: Sequence[Share], aims: Sequence[float], pulls: Floats) -> Floats:
     """(K,) real numbers with the sums of ``places``, the pull of servers such that they send what is asked.
 
     Args:

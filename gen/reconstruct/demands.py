@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fedgen.federation import Floats
-    from gen.reconstruct.told import Told
     from fedgen.statistics.vocabulary import Where
     from gen.reconstruct.goal import Interval
+    from gen.reconstruct.told import Told
 
 _FINE = 64
 
@@ -147,6 +147,13 @@ def pinned_ranks(figures: Sequence[Told], margin: str) -> dict[int, int]:
     return found
 
 
+def most_of(figures: Sequence[Told], margin: str, top: int) -> int:
+    """The largest size of ``margin`` that figures allow, at most ``top``."""
+    own = [f for f in figures if f.statistic.of == margin and f.statistic.where is None]
+    largest = [f.high for f in own if f.statistic.name == "max" or (f.statistic.name, f.statistic.rank) == ("rank", 1)]
+    return max(1, int(min([top, *largest])))
+
+
 def range_of(where: Where, largest_wanted: bool, axis: Axis, number: Floats, pinned: Mapping[int, int]) -> Range:
     """The sizes that stand for the ranks of ``where``.
 
@@ -210,7 +217,7 @@ def demands_of(figure: Told, table: Table, count: int, ranges: Mapping[str, Rang
     low, high = figure.low, figure.high
     members = inside.astype(np.float64)
 
-    def number(cells: Floats | np.ndarray, least: float, most: float) -> Demand:  # type: ignore[type-arg]
+    def number(cells: Floats, least: float, most: float) -> Demand:
         return Demand(name, np.asarray(cells, dtype=np.float64), least, most)
 
     match statistic.name:

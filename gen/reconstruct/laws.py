@@ -44,8 +44,9 @@ def fit_law(table: Table, demands: Sequence[Demand], count: int, total: float | 
         beyond = max(0.0, abs(law.slope) - _STEEPEST) + max(0.0, law.curvature - 1.0)
         return change + _EXACT * miss**2 + _PLAIN * law.curvature**2 + beyond**2
 
-    options = {"xatol": 5e-3, "fatol": 1e-5, "maxfev": 120}
-    return _law(minimize(cost, np.array([1.5, 0.05]), method="Nelder-Mead", options=options).x)
+    start = np.array([1.5, 0.05])
+    found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 5e-3, "fatol": 1e-5, "maxfev": 120})
+    return _law(found.x)
 
 
 def _law(parameters: Floats) -> Law:

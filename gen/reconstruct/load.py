@@ -16,6 +16,7 @@ import numpy as np
 
 from fedgen.statistics.load import ranking
 from fedgen.traffic.equations import load
+from gen.reconstruct.goal import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,28 +55,34 @@ class Share:
 
 
 def shares_asked(figures: Iterable[Told], servers: int) -> list[Share]:
-    """The shares that are steered: one for each range of ranks from the first on, its narrowest interval.
+    """The shares that are steered: what ranges of ranks send, or send and hear where only that is told.
 
-    What all but some servers have is the same figure as what those have.
+    What all but the first servers have is the same figure as what those have.
+
+    Raises:
+        FiguresError: figures of one range contradict each other.
     """
-    found: dict[tuple[str, int, int], Share] = {}
+    told: dict[tuple[str, int, int], Interval] = {}
     for figure in figures:
         statistic = figure.statistic
-        if statistic.name != "load_share" or statistic.of not in ("tx", "both"):
+        if statistic.name != "load_share" or statistic.of is None:
             continue
-        if figure.low <= 0 and statistic.ranks != (1, 1):
-            continue  # a bound from above on lesser servers: nothing to aim at
         first, last = statistic.ranks or (1, None)
         low, high = figure.low, figure.high
         if last is None and first > 1:
             first, last, low, high = 1, first - 1, 1.0 - high, 1.0 - low
-        share = Share(statistic.of, first - 1, servers if last is None else last, max(low, 0.0), min(high, 1.0))
-        key = (share.of, share.first, share.last)
-        before = found.get(key)
-        if before is None or share.high - share.low < before.high - before.low:
-            found[key] = share
-    # What they send decides both: what they hear is steered otherwise.
-    return [s for s in found.values() if s.of == "tx" or ("tx", s.first, s.last) not in found]
+        key = (statistic.of, first - 1, servers if last is None else last)
+        told[key] = told.get(key, Interval(0.0, 1.0)).and_(low, high, (figure.id,))
+    found = []
+    for (of, first, last), interval in told.items():
+        if of == "both":
+            tx, rx = (told.get((name, first, last), Interval(0.0, 1.0)) for name in ("tx", "rx"))
+            interval.and_((tx.low + rx.low) / 2, (tx.high + rx.high) / 2, (*tx.figures, *rx.figures))
+        if of == "rx" or (of == "both" and ("tx", first, last) in told):
+            continue  # what a server hears is steered otherwise, and with what it sends decides both
+        if interval.low > 0.0 or first == 0:  # a bound from above on lesser servers is nothing to aim at
+            found.append(Share(of, first, last, interval.low, interval.high))
+    return found
 
 
 @dataclass(frozen=True)
@@ -86,13 +93,11 @@ class Messages:
         total: T that is aimed at; None: any.
         rho: None: any.
         air: how far from rho the part may be.
-        heard: the part of the others' messages that the first server hears.
     """
 
     total: float | None
     rho: float | None
     air: float
-    heard: float
 
 
 def messages_asked(figures: Sequence[Told], users: int, others: int, rng: np.random.Generator) -> Messages:
@@ -120,7 +125,6 @@ def messages_asked(figures: Sequence[Told], users: int, others: int, rng: np.ran
             sent = (figure.low, figure.high)
         elif statistic.name == "foreign_fan_out" and first:
             fan_out = (figure.low, figure.high)
-    heard = float(rng.uniform(*_HEARD))
     if rho[1] < inf:
         # What the others send to rooms of the first server, over what it hears of them, is their fan-out there.
         if fan_out[1] < inf and fan_out[0] > 0:
@@ -128,11 +132,12 @@ def messages_asked(figures: Sequence[Told], users: int, others: int, rng: np.ran
             rho = _both(rho, rest / fan_out[1], rest / (sum(fan_out) / 2))
         share = rho[0] + (rho[1] - rho[0]) * float(rng.uniform(0.3, 0.7))
         if share > 0:
+            heard = float(rng.uniform(*_HEARD))  # the part of the others' messages that the first server hears
             aim = min(max(heard * others / share, total[0]), total[1])
-            return Messages(aim, share, min(share - rho[0], rho[1] - share), min(1.0, share * aim / max(others, 1)))
+            return Messages(aim, share, min(share - rho[0], rho[1] - share))
     if total[1] < inf:
-        return Messages(float(rng.uniform(*total)), None, 0.0, heard)
-    return Messages(None, None, 0.0, heard)
+        return Messages(float(rng.uniform(*total)), None, 0.0)
+    return Messages(None, None, 0.0)
 
 
 def _both(one: tuple[float, float], low: float, high: float) -> tuple[float, float]:

@@ -16,58 +16,66 @@ from fedgen.traffic.equations import load
 from gen.reconstruct.load import actual_share, places_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from gen.reconstruct.load import Share
 
 _BATCH = 4096
 _BATCHES = 100
-_CLOSE = 0.1  # of the half width of the interval
+_CLOSE = 0.02  # of the width of the interval
 
 
 def nudged(federation: Federation, share: Share, rng: np.random.Generator) -> Federation:
     """The federation with ``share`` in its interval, or as near as changes of places were found to bring it."""
-    at = actual_share(share, federation)
-    if not at == at or share.low <= at <= share.high:
-        return federation
-    user, room = federation.membership_user.astype(np.int64), federation.membership_room.astype(np.int64)
-    d, wide = federation.rooms_per_user, federation.servers_per_room
     sent = load(federation)
-    rank = places_of(federation, sent)
-    mine = np.flatnonzero(share.of_server(rank[federation.user_server[user]]))
-    homes = federation.user_server[user[mine]]
-    mine = mine[np.argsort(homes, kind="stable")]
-    size = np.bincount(homes, minlength=federation.n_servers)
-    begin = np.cumsum(size) - size
-    total = sent.total
-    part = at * total * (2.0 if share.of == "both" else 1.0)
-    # With delta more sent, the share is (part + delta) / (total + delta), or over 2 (total + delta) for both.
-    scale = 2.0 if share.of == "both" else 1.0
-    taken = user * federation.n_rooms + room
-    held = set(taken.tolist())
-    user = user.copy()
-    for _ in range(_BATCHES):
-        goal = share.middle
-        missing = (goal * scale * total - part) / (1.0 - goal * scale) if goal * scale < 1 else 0.0
-        now = part / (scale * total)
-        if abs(now - goal) <= _CLOSE * (share.high - share.low) / 2 or missing == 0:
+    mine = share.of_server(places_of(federation, sent))[federation.user_server]
+    scale, total = (1.0, sent.total) if share.of == "tx" else (2.0, sent.total)
+    part = actual_share(share, federation) * scale * total
+    if not part > 0 or share.low <= part / (scale * total) <= share.high or scale * share.middle == 1.0:
+        return federation
+    user, room, rooms = federation.membership_user.tolist(), federation.membership_room.tolist(), federation.n_rooms
+    rate, wide = 1.0 / federation.rooms_per_user, federation.servers_per_room
+    held = {a * rooms + r for a, r in zip(user, room, strict=True)}
+    for i, j in _pairs(federation, mine, rng):
+        # With delta more sent the share is (part + delta) / (scale (total + delta)).
+        missing = (share.middle * scale * total - part) / (1.0 - share.middle * scale)
+        if abs(missing) <= _CLOSE * (share.high - share.low) * scale * total:
             break
-        one = mine[rng.integers(0, len(mine), _BATCH)]
-        home = federation.user_server[user[one]]
-        two = mine[begin[home] + (rng.random(_BATCH) * size[home]).astype(np.int64)]
-        change = (1.0 / d[user[one]] - 1.0 / d[user[two]]) * (wide[room[two]] - wide[room[one]])
-        useful = (change * missing > 0) & (np.abs(change) <= np.abs(missing) * 1.5)
-        for i, j in zip(one[useful].tolist(), two[useful].tolist(), strict=True):
-            a, b = int(user[i]), int(user[j])
-            there, back = a * federation.n_rooms + int(room[j]), b * federation.n_rooms + int(room[i])
-            if a == b or there in held or back in held:
-                continue
-            delta = float((1.0 / d[a] - 1.0 / d[b]) * (wide[room[j]] - wide[room[i]]))
-            after = (part + delta) / (scale * (total + delta))
-            if abs(after - goal) >= abs(part / (scale * total) - goal):
-                continue
-            held -= {a * federation.n_rooms + int(room[i]), b * federation.n_rooms + int(room[j])}
-            held |= {there, back}
-            user[i], user[j] = b, a
-            part, total = part + delta, total + delta
+        a, b, r, q = user[i], user[j], room[i], room[j]
+        delta = float((rate[a] - rate[b]) * (wide[q] - wide[r]))
+        if (
+            delta * missing <= 0
+            or abs(delta - missing) >= abs(missing)
+            or a * rooms + q in held
+            or b * rooms + r in held
+        ):
+            continue
+        held -= {a * rooms + r, b * rooms + q}
+        held |= {a * rooms + q, b * rooms + r}
+        user[i], user[j] = b, a
+        part, total = part + delta, total + delta
     return Federation.from_pairs(
-        federation.user_server, user, room, n_servers=federation.n_servers, n_rooms=federation.n_rooms
+        federation.user_server,
+        np.array(user, dtype=np.int64),
+        federation.membership_room,
+        n_servers=federation.n_servers,
+        n_rooms=rooms,
     )
+
+
+def _pairs(federation: Federation, mine: NDArray[np.bool_], rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Random pairs of memberships of one server each, of users who are ``mine`` and can matter to the load."""
+    home = federation.user_server[federation.membership_user]
+    chosen = np.flatnonzero(mine[federation.membership_user])
+    chosen = chosen[np.argsort(home[chosen], kind="stable")]
+    size = np.bincount(home[chosen], minlength=federation.n_servers)
+    begin = np.cumsum(size) - size
+    rate, wide = 1.0 / federation.rooms_per_user, federation.servers_per_room
+    user, room = federation.membership_user, federation.membership_room
+    for _ in range(_BATCHES):
+        one = chosen[rng.integers(0, len(chosen), _BATCH)]
+        two = chosen[begin[home[one]] + (rng.random(_BATCH) * size[home[one]]).astype(np.int64)]
+        useful = (rate[user[one]] != rate[user[two]]) & (wide[room[one]] != wide[room[two]])
+        yield from zip(one[useful].tolist(), two[useful].tolist(), strict=True)

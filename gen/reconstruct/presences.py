@@ -48,6 +48,7 @@ class Heads:
         least[self.host[hosted][small] - heads] = 2
         return least
 
+
 def weighted_order(weight: Floats, rng: np.random.Generator) -> Integers:
     """All positions of positive weight, drawn one after the other in proportion (Efraimidis and Spirakis 2006)."""
     positive = np.flatnonzero(weight > 0)
@@ -56,7 +57,15 @@ def weighted_order(weight: Floats, rng: np.random.Generator) -> Integers:
 
 
 def place_heads(
-    rooms: Rooms, n: Integers, heads: int, weight: Floats, unheard: float, places: float, rng: np.random.Generator
+    rooms: Rooms,
+    n: Integers,
+    heads: int,
+    *,
+    weight: Floats,
+    unheard: float | None,
+    most: int,
+    places: float,
+    rng: np.random.Generator,
 ) -> Heads:
     """Put the heads into rooms and give rooms of their own to others.
 
@@ -65,7 +74,8 @@ def place_heads(
         n: (S,) users per server, falling.
         heads: H >= 1, how many of them are heads.
         weight: (R,) the messages in each room.
-        unheard: how much of ``weight`` the first head is not to hear.
+        unheard: how much of ``weight`` the first head is not to hear; None: as it comes.
+        most: the most rooms that a head may be in.
         places: memberships per user.
         rng: of the draw.
     """
@@ -76,15 +86,24 @@ def place_heads(
     free = n.astype(np.float64)  # places that each server has yet to give; a server of the body hosts one room at most
     free[1:heads] *= places
     free[heads:] -= 1
-    for r in weighted_order(k**-_CIRCLES, rng).tolist():
-        if unheard <= 0:
+    # A room of u users has none of the first server's by chance; then small circles before wide ones.
+    absent = rng.random(len(k)) < (1.0 - n[0] / n.sum()) ** rooms.users
+    order = np.concatenate((rng.permutation(np.flatnonzero(absent)), weighted_order(~absent * k**-_CIRCLES, rng)))
+    left = np.inf if unheard is None else unheard
+    for at, r in enumerate(order.tolist()):
+        by_chance, crowded = at < absent.sum(), int(present[0].sum()) > most
+        if not crowded and not by_chance and (unheard is None or left <= 0):
             break
-        able = np.flatnonzero(free[1:] >= spare[r]) + 1
-        if weight[r] > unheard or k[r] > len(n) - 1 or len(able) == 0:
+        if (weight[r] > left and not crowded) or k[r] > len(n) - 1:
             continue
-        chosen = int(able[np.searchsorted(np.cumsum(n[able]), rng.random() * n[able].sum(), side="right")])
+        able = np.flatnonzero((free[1:] >= spare[r]) & (n[1:] > spare[r])) + 1
+        if len(able) == 0:
+            continue
         present[0, r] = False
-        unheard -= weight[r]
+        left -= weight[r]
+        if spare[r] == 0:
+            continue  # nobody's in particular: every server in it has one user there
+        chosen = int(able[np.searchsorted(np.cumsum(n[able]), rng.random() * n[able].sum(), side="right")])
         if chosen < heads:
             present[chosen, r] = True
             free[chosen] -= spare[r]
@@ -100,13 +119,19 @@ def place_heads(
         if not present[h].any():
             raise DeadEndError("no room is left for one of the largest servers")
         far = np.flatnonzero(open_rooms & ~present[h])
-        more = int(len(far) * rng.random() ** 2)
+        more = min(int(len(far) * rng.random() ** 2), max(most - int(present[h].sum()), 0))
         present[h, far[weighted_order(np.ones(len(far)), rng)[:more]]] = True
     return Heads(present, host)
 
 
 def place_body(
-    rooms: Rooms, heads: Heads, n: Integers, m: Integers, members: Integers, rng: np.random.Generator
+    rooms: Rooms,
+    heads: Heads,
+    n: Integers,
+    m: Integers,
+    members: Integers,
+    circles: float,
+    rng: np.random.Generator,
 ) -> tuple[Integers, Integers, Integers]:
     """Put the servers of the body into rooms.
 
@@ -116,6 +141,7 @@ def place_body(
         n: (S_body,) users.
         m: (S_body,) rooms; sums to the places that the heads leave.
         members: (S_body,) memberships of all its users but the first.
+        circles: how much they prefer rooms of few servers: the places of a room count k^-circles.
         rng: of the draw.
 
     Returns:
@@ -125,10 +151,10 @@ def place_body(
     Raises:
         DeadEndError: no way was found; another draw may have one.
     """
-    k = rooms.servers
+    k = rooms.servers.astype(np.float64)
     count_heads = len(heads.present)
     spare = rooms.spare.copy()
-    slots = k - heads.present.sum(axis=0)
+    slots = rooms.servers - heads.present.sum(axis=0)
     taken: list[list[int]] = [[] for _ in range(len(n))]
     found = np.zeros(len(n), dtype=np.int64)
     for r in np.flatnonzero(heads.host >= 0).tolist():
@@ -147,7 +173,7 @@ def place_body(
                 fit[fit < most - found[s]] = 0  # the last chance for users who have no room yet
             if not fit.any():
                 break
-            r = int(weighted_order(fit / k, rng)[0])
+            r = int(weighted_order(fit * slots * k**-circles, rng)[0])
             held = min(int(spare[r]), most, need)
             taken[s].append(r)
             slots[r] -= 1
@@ -194,9 +220,7 @@ def _deal_places(homes: list[list[int]], slots: Integers, m: Integers, rng: np.r
     return taken
 
 
-def _left_to(
-    s: int, taken: list[list[int]], homes: list[list[int]], free: Integers, rng: np.random.Generator
-) -> bool:
+def _left_to(s: int, taken: list[list[int]], homes: list[list[int]], free: Integers, rng: np.random.Generator) -> bool:
     """Whether another server moved to an open room and left ``s`` one of its own; nobody leaves its homes."""
     mine = set(taken[s])
     for r in np.flatnonzero(free).tolist():

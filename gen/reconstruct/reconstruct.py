@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gen.reconstruct.attempt import Aim
 
 ATTEMPTS = 24
+_PATIENCE = 12
 _AIMED = 3  # attempts at one goal; then totals that figures leave open are drawn anew
 
 
@@ -78,15 +79,24 @@ def reconstruct(
                 raise
             failed = error
             continue
-        if not found[-1].unmet:
+        if not found[-1].unmet or _out_of_reach(found):
             break
     progress("reconstructing", attempts, attempts)
     if not found:
-        raise UnmetError(f"{figures.path}: no attempt of {attempts} came to an end ({failed}); try another seed") from None
+        raise UnmetError(
+            f"{figures.path}: no attempt of {attempts} came to an end ({failed}); try another seed"
+        ) from None
     best = min(found, key=lambda one: one.cost)
     if best.cost[0]:
         raise UnmetError(f"{figures.path}: {_told_unmet(best, found)}")
     return best.federation
+
+
+def _out_of_reach(found: Sequence[_Found]) -> bool:
+    """Whether so many federations failed in one and the same figure."""
+    if len(found) < _PATIENCE:
+        return False
+    return bool(set.intersection(*({f.id for f, _ in one.unmet if f.kind != "inferred"} for one in found)))
 
 
 def _contradicts(error: FiguresError, before: Exception | None) -> bool:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedgen.federation import Floats, Integers
-    from gen.reconstruct.told import Told
     from gen.reconstruct.goal import Goal
     from gen.reconstruct.table import Law
+    from gen.reconstruct.told import Told
 
 K, U, RATIO = "servers_per_room", "users_per_room", "users_per_server_of_room"
 _ASSOCIATION = (-0.5, 1.2)
@@ -58,9 +58,7 @@ class Speech:
     def of(cls, goal: Goal, memberships: float, presences: float) -> Speech:
         """The first users of all servers share the presences, all others the other memberships."""
         others = max(goal.users - goal.servers, 1)
-        return cls(
-            min(1.0, goal.servers / presences), min(1.0, others / max(memberships - presences, 1.0))
-        )
+        return cls(min(1.0, goal.servers / presences), min(1.0, others / max(memberships - presences, 1.0)))
 
     def weight(self, k: Floats | Integers, u: Floats | Integers) -> Floats:
         """The messages in rooms of k servers and u users."""
@@ -152,9 +150,7 @@ def draw_rooms(laws: RoomLaws, transactions: float | None, rng: np.random.Genera
     return _polished(laws, Rooms(k, u), transactions, rng)
 
 
-def _associated(
-    laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rng: np.random.Generator
-) -> Floats:
+def _associated(laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rng: np.random.Generator) -> Floats:
     """The raked table whose association gives the transactions, or any association where nothing asks for them."""
     from scipy.optimize import brentq
 
@@ -185,7 +181,9 @@ def _associated(
 def _polished(laws: RoomLaws, rooms: Rooms, transactions: float, rng: np.random.Generator) -> Rooms:
     """Bring T nearer by swapping users between rooms that are one to all figures in either size."""
     k, u, speech = rooms.servers, rooms.users.copy(), laws.speech
-    servers_class, users_class = (np.searchsorted(edge, x, side="right") for edge, x in zip(laws.edges, (k, u), strict=True))
+    servers_class, users_class = (
+        np.searchsorted(edge, x, side="right") for edge, x in zip(laws.edges, (k, u), strict=True)
+    )
     near = np.zeros(len(k), dtype=bool)  # rooms that have hardly more users than servers stay as they are
     near[[int(np.argmin(np.where(servers_class == c, u / k, np.inf))) for c in np.unique(servers_class)]] = True
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor, inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gen.reconstruct.demands import demands_of, edges_of, expected, own_demands, pinned_ranks, range_of, ranks_of, total_demands
+from gen.reconstruct.demands import (
+    demands_of,
+    edges_of,
+    expected,
+    own_demands,
+    pinned_ranks,
+    range_of,
+    ranks_of,
+    total_demands,
+)
+from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Interval
 from gen.reconstruct.laws import bring_to, fit_law, jittered, settled
 from gen.reconstruct.table import Axis, Demand, Law, Table, rake
@@ -17,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedgen.federation import Floats, Integers
-    from gen.reconstruct.told import Told
     from gen.reconstruct.demands import Range
     from gen.reconstruct.goal import Goal
+    from gen.reconstruct.told import Told
 
 N, M = "users_per_server", "rooms_per_server"
-_INDEPENDENCE = (0.5, 1.0)
+_SECOND, _FURTHER = (1.0, 3.0), (0.3, 0.8)
 _SLOPES = (-1.0, 6.0)
 
 
@@ -61,6 +71,8 @@ class ServerLaws:
             demands.append(Demand((top.figure,), inside, top.rank, top.rank))
             demands.append(Demand((top.figure,), inside * table.low[0], -inf, top.high))
             demands.append(Demand((top.figure,), inside * table.high[0], top.low, inf))
+            demands.append(Demand((top.figure,), (1.0 - inside) * table.low[0], -inf, goal.users - top.low))
+            demands.append(Demand((top.figure,), (1.0 - inside) * table.high[0], goal.users - top.high, inf))
         return cls(goal, table, demands, tops, fit_law(table, demands, goal.servers, goal.users))
 
 
@@ -69,6 +81,7 @@ def draw_users(laws: ServerLaws, rng: np.random.Generator) -> Integers:
 
     Raises:
         FiguresError: figures contradict each other.
+        DeadEndError: this draw meets no total.
     """
     goal, table, law = laws.goal, laws.table, jittered(laws.law, laws.goal.servers, rng)
     p = rake(table.base(law), laws.demands, goal.servers)
@@ -79,11 +92,14 @@ def draw_users(laws: ServerLaws, rng: np.random.Generator) -> Integers:
     # Sums over the first ranks, from the first on; the rest of the users to all others.
     begin, held = 0, 0
     for top in sorted(laws.tops, key=lambda top: top.rank):
-        total = min(max(held + int(n[begin : top.rank].sum()), ceil(top.low)), floor(top.high)) - held
-        mine = slice(begin, top.rank)
+        mine, rest = slice(begin, top.rank), slice(top.rank, None)
+        least = max(top.low, goal.users - int(high[rest].sum()))
+        total = min(max(held + int(n[mine].sum()), least), top.high, goal.users - int(low[rest].sum())) - held
         n[mine] = bring_to(n[mine], low[mine], high[mine], total, rng)
         begin, held = top.rank, held + int(n[mine].sum())
     n[begin:] = bring_to(n[begin:], low[begin:], high[begin:], goal.users - held, rng)
+    if int(n.sum()) != goal.users:
+        raise DeadEndError("the sums of users over the first servers leave no way to sum to all users")
     return np.sort(n)[::-1]
 
 
@@ -157,7 +173,7 @@ def draw_rooms_of_body(
     known = np.zeros(len(table))
     for size, rooms in zip(n[:heads].tolist(), head_rooms.tolist(), strict=True):
         known += (table.low[0] <= size) & (size <= table.high[0]) & (table.low[1] <= rooms) & (rooms <= table.high[1])
-    demands = [replace(d, low=d.low - d.weight @ known, high=d.high - d.weight @ known) for d in demands]
+    demands = [demand.beyond(known) for demand in demands]
     foreign = (table.low[1] > top) | (table.low[0] > body[0])
     demands.append(Demand((), foreign.astype(np.float64), 0, 0))
     # So is how many users each server of the body has.
@@ -167,7 +183,7 @@ def draw_rooms_of_body(
         demands.append(Demand((), (table.bins[0] == at).astype(np.float64), number, number))
     demands += total_demands(Interval(total, total), table, M)
 
-    law, base = _widest_of(table, per_bin, top, total, float(rng.uniform(*_INDEPENDENCE)))
+    law, base = _widest_of(table, per_bin, top, total, float(rng.uniform(*_SECOND)), float(rng.uniform(*_FURTHER)))
     p = rake(base, demands, count)
     numbers = settled(p, count, demands, rng)
     (_, m), cell = table.draw(numbers, (law, law), rng)
@@ -179,18 +195,18 @@ def draw_rooms_of_body(
 
 
 def _widest_of(
-    table: Table, per_bin: Integers, top: int, total: int, independence: float
+    table: Table, per_bin: Integers, top: int, total: int, second: float, further: float
 ) -> tuple[Law, Floats]:
     r"""The law of rooms of one user, and (C,) log of the base: m is that of the widest of a server's users.
 
-    As if :math:`n^\gamma` users had independent rooms, :math:`P(m \le x \mid n) = F(x)^{n^\gamma}`: for gamma = 1 all of
-    them, for gamma = 0 a server has as many rooms as a user, whatever its size. F is the power law, cut at ``top``, that
-    gives the total.
+    :math:`P(m \le x \mid n) = F(x)^{1 + c (n - 1)^\gamma}`, as if so many independent users had been asked: c = 0, a
+    server is in as many rooms as a user, whatever its size; c = gamma = 1, as the widest of its users; more, because it
+    is in all rooms that any of them is in. F is the power law, cut at ``top``, that gives the total.
     """
     from scipy.optimize import brentq
 
     users, rooms = table.axes
-    draws = users.mean(Law(2.0))[:, None] ** independence
+    draws = 1.0 + second * (users.mean(Law(2.0))[:, None] - 1.0) ** further
 
     def conditional(law: Law) -> Floats:
         mass = np.where(rooms.low <= top, np.exp(rooms.log_mass(law)), 0.0)

@@ -130,6 +130,11 @@ class Demand:
     low: float
     high: float
 
+    def beyond(self, numbers: Integers | Floats) -> Demand:
+        """What is left to ask where ``numbers`` (C,) of units are settled."""
+        there = float(self.weight @ numbers)
+        return Demand(self.figures, self.weight, self.low - there, self.high - there)
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -286,9 +291,9 @@ def settle(drawn: Integers, p: Floats, demands: Sequence[Demand], rng: np.random
     found = milp(
         cost,
         constraints=constraints,
-        integrality=np.ones(2 * size),
+        integrality=np.ones(2 * size, dtype=np.int64),
         bounds=Bounds(0, upper),
-        options={"mip_rel_gap": 0.02, "time_limit": 20.0},
+        options={"mip_rel_gap": 0.02, "time_limit": 5.0},
     )
     if found.x is None:
         raise contradicting(contradiction(demands, int(drawn.sum())))
@@ -319,7 +324,7 @@ def _feasible(demands: Sequence[Demand], count: int) -> bool:
     found = milp(
         np.zeros(size),
         constraints=[rows, everyone],
-        integrality=np.ones(size),
+        integrality=np.ones(size, dtype=np.int64),
         bounds=Bounds(0, np.inf),
         options={"time_limit": 5.0},
     )

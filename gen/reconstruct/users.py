@@ -8,7 +8,7 @@ hold with the values that the others have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,8 @@ from gen.apportion import apportion, bend
 from gen.dealing import deal
 from gen.matching import match, shuffled_order
 from gen.ragged import offsets_of
-from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.demands import edges_of, own_demands, total_demands
+from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Interval
 from gen.reconstruct.laws import bring_to, fit_law, settled
 from gen.reconstruct.table import Axis, Demand, Table, rake
@@ -29,24 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedgen.federation import Integers
-    from gen.reconstruct.told import Told
     from gen.reconstruct.goal import Goal
     from gen.reconstruct.table import Law
+    from gen.reconstruct.told import Told
 
 D = "rooms_per_user"
 _AIR = 0.8
-
-
-def most_rooms(figures: Sequence[Told], rooms: int) -> int:
-    """The most rooms that a user may be in."""
-    largest = [
-        int(f.high)
-        for f in figures
-        if f.statistic.of == D and f.statistic.where is None
-        and (f.statistic.name == "max" or (f.statistic.name == "rank" and f.statistic.rank == 1))
-        and f.high < rooms
-    ]  # fmt: skip
-    return max(1, min([rooms, *largest]))
 
 
 def least_memberships(goal: Goal, figures: Sequence[Told]) -> float:
@@ -106,13 +94,11 @@ class Degrees:
         within = [Demand((), row, 0.0, float(most)) for row, most in zip(upward, self.able, strict=True)]
         return self._draw(users, memberships, self.first, int(self.table.high.max()), within, rng)
 
-    def rest(
-        self, users: int, counts: Integers, known: Integers, most: int, rng: np.random.Generator
-    ) -> Integers:
-        """d of ``users`` of a server with ``counts`` of them in its rooms, so that with those ``known`` figures hold.
+    def rest(self, users: int, counts: Integers, known: Integers, most: int, rng: np.random.Generator) -> Integers:
+        r"""d of ``users`` of a server with ``counts`` of them in its rooms, so that with those ``known`` figures hold.
 
-        That x users are in j rooms each takes :math:`x j \\le \\sum_r \\min(c_r, x)` (Gale 1957, Ryser 1957); the bound is
-        kept with some air for the users whose j is larger still.
+        That x users are in j rooms each takes :math:`x j \le \sum_r \min(c_r, x)` (Gale 1957, Ryser 1957); the bound
+        is kept with some air for the users whose j is larger still.
 
         Raises:
             FiguresError: there are none.
@@ -141,7 +127,7 @@ class Degrees:
         table, have = self.table, self.bins(known)
         left, total = users - len(known), memberships - int(known.sum())
         # What the known ones bring to a figure is taken off it.
-        demands = [replace(d, low=d.low - d.weight @ have, high=d.high - d.weight @ have) for d in (*self.asked, *within)]
+        demands = [demand.beyond(have) for demand in (*self.asked, *within)]
         demands += total_demands(Interval(total, total), table, D)
         demands.append(Demand((), (table.low[0] > most).astype(np.float64), 0.0, 0.0))
         numbers = settled(rake(table.base(self.law), demands, left), left, demands, rng)
