@@ -59,9 +59,9 @@ def settled(p: Floats, count: int, demands: Sequence[Demand], rng: np.random.Gen
     return settle(apportion(np.array([count]), everything, p, unbounded, rng), p, demands, rng)
 
 
-def bring_to(values: Integers, low: Integers, high: Integers, total: float, rng: np.random.Generator) -> Integers:
-    """``values`` within their cells' bounds, summing as near to ``total`` as these allow."""
-    return reconcile(values, low, high, round(min(max(total, int(low.sum())), int(high.sum()))), rng)
+def bring_to(sizes: Integers, low: Integers, high: Integers, total: float, rng: np.random.Generator) -> Integers:
+    """``sizes`` within bounds, the largest changed first, summing as near to ``total`` as these allow."""
+    return reconcile(sizes, low, high, round(min(max(total, int(low.sum())), int(high.sum()))), rng)
 
 
 def natural_total(values: Integers, low: float, high: float) -> float:

@@ -1,10 +1,11 @@
 r"""Rooms that meet the figures: servers and users of each.
 
 The load fixes more than the margins. With the rates at which memberships speak (:class:`Speech`) the transactions are
-about :math:`T = \sum_r (k_r - 1) W_r`, so T is a moment of the joint law of (k, u): the association :math:`\kappa` of
-the table's base is chosen so that the table gives it. A server's share :math:`\rho` of all rx tells T where T itself is
-not told: the server hears a part :math:`\varphi` of the others' messages, those in its own rooms, so :math:`T = \varphi
-(U - n) / \rho`. Nothing says what :math:`\varphi` is; it is drawn (:mod:`gen.reconstruct.load`).
+about :math:`T = \sum_r (k_r - 1) W_r`, so T is a moment of the joint law of (k, u). The table nearest to independence,
+in relative entropy, with this moment is tilted by :math:`\exp(\tau (k - 1) w(k, u))`, which couples the widest rooms and
+leaves the others alone; the tilt is chosen so that the table gives T. A server's share :math:`\rho` of all rx tells T
+where T itself is not told: the server hears a part :math:`\varphi` of the others' messages, those in its own rooms, so
+:math:`T = \varphi (U - n) / \rho`. Nothing says what :math:`\varphi` is; it is drawn (:mod:`gen.reconstruct.load`).
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from gen.reconstruct.table import Axis, Demand, Table, rake
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from fedgen.federation import Floats, Integers
     from gen.reconstruct.goal import Goal
     from gen.reconstruct.table import Law
     from gen.reconstruct.told import Told
 
 K, U, RATIO = "servers_per_room", "users_per_room", "users_per_server_of_room"
-_ASSOCIATION = (-0.5, 1.2)
-_UNTOLD = (0.0, 0.3)
+_ALIKE = (0.0, 0.1)
+_TILTS = (-40.0, 80.0)
 _SWAPS = 40_000
 _NEAR = 0.005
 
@@ -75,7 +78,6 @@ class RoomLaws:
         table: k by u.
         demands: on the table.
         laws: of k and u.
-        edges: the sizes k and u from which on figures count differently, 1 the first.
     """
 
     goal: Goal
@@ -83,7 +85,6 @@ class RoomLaws:
     table: Table
     demands: Sequence[Demand]
     laws: tuple[Law, Law]
-    edges: tuple[Integers, Integers]
 
     @classmethod
     def of(cls, goal: Goal, figures: Sequence[Told]) -> RoomLaws:
@@ -91,11 +92,12 @@ class RoomLaws:
         count = goal.rooms
         tops = {K: goal.servers, U: goal.users}
         ranges = ranges_of(figures, K, U, tops[K], count) | ranges_of(figures, U, K, tops[U], count)
-        edges = {
-            margin: np.unique([1, *edges_of(figures, margin), *(e for r in ranges.values() for e in r.edges(margin))])
-            for margin in tops
+        axes = {
+            margin: Axis.of(
+                margin, top, [*edges_of(figures, margin), *(e for r in ranges.values() for e in r.edges(margin))]
+            )
+            for margin, top in tops.items()
         }
-        axes = {margin: Axis.of(margin, top, edges[margin].tolist()) for margin, top in tops.items()}
         table = Table((axes[K], axes[U]), ordered=True)
         demands = [d for figure in figures for d in demands_of(figure, table, count, ranges)]
         demands += total_demands(goal.presences, table, K) + total_demands(goal.memberships, table, U)
@@ -104,7 +106,7 @@ class RoomLaws:
         for margin, total in ((K, goal.n_presences), (U, goal.n_memberships)):
             alone = Table((axes[margin],))
             laws.append(fit_law(alone, own_demands(figures, alone, count), count, total))
-        return cls(goal, figures, table, demands, (laws[0], laws[1]), (edges[K], edges[U]))
+        return cls(goal, figures, table, demands, (laws[0], laws[1]))
 
     def margin(self, at: int, law: Law) -> Floats:
         """The share of rooms in each bin of one size."""
@@ -136,56 +138,55 @@ def draw_rooms(laws: RoomLaws, transactions: float | None, rng: np.random.Genera
         law if total is not None else jittered(law, goal.rooms, rng)
         for law, total in zip(laws.laws, (goal.n_presences, goal.n_memberships), strict=True)
     ]
-    p = _associated(laws, drawn, transactions, rng)
+    p = _tilted(laws, drawn, transactions, rng)
     numbers = settled(p, goal.rooms, laws.demands, rng)
-    (k, u), cell = table.draw(numbers, drawn, rng)
-    low, high = table.low[:, cell].copy(), table.high[:, cell].copy()
-    _hold_ratios(laws.figures, k, u, low, high)
-    total_k = goal.n_presences or natural_total(k, goal.presences.low, goal.presences.high)
-    k = bring_to(k, low[0], np.minimum(high[0], u), total_k, rng)
-    total_u = goal.n_memberships or natural_total(u, goal.memberships.low, goal.memberships.high)
-    u = bring_to(u, np.maximum(low[1], k), high[1], total_u, rng)
+    (k, u), _ = table.draw(numbers, drawn, rng)
+    fixed = _hold_ratios(laws.figures, table, k, u)
+    total = goal.n_presences or natural_total(k, goal.presences.low, goal.presences.high)
+    low, high = table.axes[0].bounds(k)
+    k = bring_to(k, np.where(fixed, k, low), np.where(fixed, k, np.minimum(high, u)), total, rng)
+    total = goal.n_memberships or natural_total(u, goal.memberships.low, goal.memberships.high)
+    low, high = table.axes[1].bounds(u)
+    u = bring_to(u, np.where(fixed, u, np.maximum(low, k)), np.where(fixed, u, high), total, rng)
     if transactions is None:
         return Rooms(k, u)
-    return _polished(laws, Rooms(k, u), transactions, rng)
+    return _polished(laws, Rooms(k, u), fixed, transactions, rng)
 
 
-def _associated(laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rng: np.random.Generator) -> Floats:
-    """The raked table whose association gives the transactions, or any association where nothing asks for them."""
+def _tilted(laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rng: np.random.Generator) -> Floats:
+    """The raked table whose tilt gives the transactions; without a tilt where nothing asks for them."""
     from scipy.optimize import brentq
 
     table, count = laws.table, laws.goal.rooms
     k, u = table.means(drawn)
     sent = (k - 1) * laws.speech.weight(k, np.maximum(u, k))
     margins = [laws.margin(at, law) for at, law in enumerate(drawn)]
-    scores = [np.log(axis.mean(law)) for axis, law in zip(table.axes, drawn, strict=True)]
+    alike = float(rng.uniform(*_ALIKE)) * np.log(k) * np.log(np.maximum(u, 1.0))
 
-    def raked(association: float) -> Floats:
-        return rake(table.associated(margins, scores, association), laws.demands, count)
+    def raked(tilt: float) -> Floats:
+        return rake(table.joint(margins, alike + tilt * sent / sent.max()), laws.demands, count)
 
     if transactions is None:
-        return raked(float(rng.uniform(*_UNTOLD)))
+        return raked(0.0)
     goal = transactions
 
-    def miss(association: float) -> float:
-        return float(np.log(max(count * raked(association) @ sent, 1e-300) / goal))
+    def miss(tilt: float) -> float:
+        return float(np.log(max(count * raked(tilt) @ sent, 1e-300) / goal))
 
-    low, high = _ASSOCIATION
+    low, high = _TILTS
     if miss(high) <= 0:
         return raked(high)
     if miss(low) >= 0:
         return raked(low)
-    return raked(brentq(miss, low, high, xtol=3e-3))
+    return raked(brentq(miss, low, high, xtol=0.1))
 
 
-def _polished(laws: RoomLaws, rooms: Rooms, transactions: float, rng: np.random.Generator) -> Rooms:
+def _polished(
+    laws: RoomLaws, rooms: Rooms, fixed: NDArray[np.bool_], transactions: float, rng: np.random.Generator
+) -> Rooms:
     """Bring T nearer by swapping users between rooms that are one to all figures in either size."""
     k, u, speech = rooms.servers, rooms.users.copy(), laws.speech
-    servers_class, users_class = (
-        np.searchsorted(edge, x, side="right") for edge, x in zip(laws.edges, (k, u), strict=True)
-    )
-    near = np.zeros(len(k), dtype=bool)  # rooms that have hardly more users than servers stay as they are
-    near[[int(np.argmin(np.where(servers_class == c, u / k, np.inf))) for c in np.unique(servers_class)]] = True
+    servers_kind, users_kind = (axis.kind(sizes) for axis, sizes in zip(laws.table.axes, (k, u), strict=True))
 
     def sent(i: int, users: int) -> float:
         return float((k[i] - 1) * (speech.first * k[i] + speech.other * (users - k[i])))
@@ -194,13 +195,13 @@ def _polished(laws: RoomLaws, rooms: Rooms, transactions: float, rng: np.random.
     for i, j in rng.integers(0, len(k), size=(_SWAPS, 2)).tolist():
         if abs(miss) <= _NEAR * transactions:
             break
-        alike = servers_class[i] == servers_class[j] or users_class[i] == users_class[j]
-        if not alike or near[i] or near[j] or k[i] > u[j] or k[j] > u[i]:
+        alike = servers_kind[i] == servers_kind[j] or users_kind[i] == users_kind[j]
+        if not alike or fixed[i] or fixed[j] or k[i] > u[j] or k[j] > u[i]:
             continue
         change = sent(i, u[j]) + sent(j, u[i]) - sent(i, u[i]) - sent(j, u[j])
         if abs(miss + change) < abs(miss):
             u[i], u[j] = u[j], u[i]
-            users_class[i], users_class[j] = users_class[j], users_class[i]
+            users_kind[i], users_kind[j] = users_kind[j], users_kind[i]
             miss += change
     return Rooms(k, u)
 
@@ -227,8 +228,9 @@ def _ratio_demands(figure: Told, table: Table) -> list[Demand]:
     return [Demand((figure.id,), able.astype(np.float64), 1.0, np.inf)]
 
 
-def _hold_ratios(figures: Sequence[Told], k: Integers, u: Integers, low: Integers, high: Integers) -> None:
-    """Where no room has so few users for its servers, make the nearest one so, in place, and fix its size."""
+def _hold_ratios(figures: Sequence[Told], table: Table, k: Integers, u: Integers) -> NDArray[np.bool_]:
+    """Where no room has so few users for its servers, make the nearest one so, in place; which rooms must stay (R,)."""
+    fixed = np.zeros(len(k), dtype=bool)
     for figure in figures:
         if not _is_ratio(figure):
             continue
@@ -237,11 +239,14 @@ def _hold_ratios(figures: Sequence[Told], k: Integers, u: Integers, low: Integer
         if where is not None:
             size = k if where.of == K else u
             inside = (size >= (where.least or 0)) & (size <= (where.most or np.inf))
-        least = np.maximum(1.0, low[1] / np.minimum(high[0], high[1]))
-        able = np.flatnonzero(inside & (least <= figure.high))
+        widest = np.minimum(table.axes[0].bounds(k)[1], u)
+        least = np.maximum(table.axes[1].bounds(u)[0], k)
+        able = np.flatnonzero(inside & (least <= figure.high * widest))
         if len(able) == 0:
             continue
         r = int(able[np.argmin((u / k)[able])])
-        k[r] = min(k[r] if low[1, r] <= figure.high * k[r] else high[0, r], high[1, r])
-        u[r] = max(int(low[1, r]), int(k[r]), min(int(u[r]), int(figure.high * k[r])))
-        low[:, r] = high[:, r] = k[r], u[r]
+        if u[r] > figure.high * k[r]:
+            k[r] = k[r] if least[r] <= figure.high * k[r] else min(widest[r], least[r])
+            u[r] = max(int(table.axes[1].bounds(u[r : r + 1])[0][0]), int(figure.high * k[r]))
+        fixed[r] = True
+    return fixed

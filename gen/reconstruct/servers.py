@@ -86,9 +86,9 @@ def draw_users(laws: ServerLaws, rng: np.random.Generator) -> Integers:
     goal, table, law = laws.goal, laws.table, jittered(laws.law, laws.goal.servers, rng)
     p = rake(table.base(law), laws.demands, goal.servers)
     numbers = settled(p, goal.servers, laws.demands, rng)
-    (n,), cell = table.draw(numbers, (law,), rng)
-    order = np.argsort(-n, kind="stable")
-    n, low, high = n[order], table.low[0][cell[order]], table.high[0][cell[order]]
+    (n,), _ = table.draw(numbers, (law,), rng)
+    n = np.sort(n)[::-1].copy()
+    low, high = table.axes[0].bounds(n)
     # Sums over the first ranks, from the first on; the rest of the users to all others.
     begin, held = 0, 0
     for top in sorted(laws.tops, key=lambda top: top.rank):
@@ -187,7 +187,8 @@ def draw_rooms_of_body(
     p = rake(base, demands, count)
     numbers = settled(p, count, demands, rng)
     (_, m), cell = table.draw(numbers, (law, law), rng)
-    m = bring_to(m, table.low[1][cell], np.minimum(table.high[1][cell], top), total, rng)
+    low, high = table.axes[1].bounds(m)
+    m = bring_to(m, low, np.minimum(high, top), total, rng)
     shuffled = rng.permutation(count)
     rooms = np.empty(count, dtype=np.int64)
     rooms[shuffled[np.argsort(bin_of[shuffled], kind="stable")]] = m[np.argsort(table.bins[0][cell], kind="stable")]
@@ -231,7 +232,7 @@ def _widest_of(
 def _ranges(figures: Sequence[Told], n: Integers) -> dict[str, Range]:
     """The users per server that stand for ranks by them, which are known by now."""
     sizes, number = np.unique(n, return_counts=True)
-    axis = Axis(N, sizes, np.append(sizes[1:] - 1, sizes[-1]))
+    axis = Axis(N, sizes, np.append(sizes[1:] - 1, sizes[-1]), sizes)
     return {
         f.id: range_of(f.statistic.where, f.statistic.name != "min", axis, number.astype(np.float64), {})
         for f in figures

@@ -5,9 +5,8 @@ bins have an edge wherever a figure has one: a share of rooms, a median, a large
 another size is in some range. So all figures about one kind of unit, joint ones too, are one system of linear
 inequalities in integers, and what contradicts each other is found, not guessed.
 
-What the figures leave open is filled with heavy tails: the *base* of a table is :math:`q_c \propto \sum_{x \in c}
-x^{-\alpha} y^{-\beta} e^{\kappa s(x) t(y)}`, a power law on either axis and a uniform association of their centred
-logarithms s and t (Goodman 1979, J. Am. Stat. Assoc. 74:537). The *raked* table is the distribution nearest to the
+What the figures leave open is filled with heavy tails: the *base* of a table is the product of a power law or lognormal
+on either axis, tilted where the dependence of the two is known. The *raked* table is the distribution nearest to the
 base in relative entropy that meets the demands in expectation (Csiszar 1975, Ann. Prob. 3:146), :math:`p_c \propto q_c
 \exp(\sum_j (\mu_j - \nu_j) a_{jc})` with multipliers :math:`\mu, \nu \ge 0` of the lower and upper bounds, found from
 its convex dual. Units are drawn from it, and the drawn numbers are *settled*: the integer table nearest to them that
@@ -56,11 +55,13 @@ class Axis:
         margin: its name, as in the vocabulary of statistics.
         low: (B,) the smallest size in each bin, rising.
         high: (B,) the largest.
+        edges: (E,) the sizes from which on figures count differently, rising from 1; all are lower ends of bins.
     """
 
     margin: str
     low: Integers
     high: Integers
+    edges: Integers
 
     @classmethod
     def of(cls, margin: str, top: int, edges: Sequence[int]) -> Axis:
@@ -68,11 +69,22 @@ class Axis:
 
         Between them: sizes up to four alone, then six bins a decade.
         """
+        told = np.unique(np.array([1, *edges], dtype=np.int64))
+        told = told[(told >= 1) & (told <= top)]
         decades = len(str(top)) * _PER_DECADE
         grid = np.floor(10.0 ** (np.arange(_PER_DECADE // 2, decades) / _PER_DECADE)).astype(np.int64) + 1
-        low = np.unique(np.concatenate((np.arange(1, _SINGLE + 1), grid, np.asarray(edges, dtype=np.int64))))
-        low = low[(low >= 1) & (low <= top)]
-        return cls(margin, low, np.append(low[1:] - 1, top))
+        low = np.unique(np.concatenate((np.arange(1, _SINGLE + 1), grid, told)))
+        low = low[low <= top]
+        return cls(margin, low, np.append(low[1:] - 1, top), told)
+
+    def kind(self, sizes: Integers) -> Integers:
+        """(N,) between which edges each of ``sizes`` lies: of one kind, they are one to all figures."""
+        return np.searchsorted(self.edges, sizes, side="right") - 1
+
+    def bounds(self, sizes: Integers) -> tuple[Integers, Integers]:
+        """(N,) the smallest and the largest size of the kind of each."""
+        kind = self.kind(sizes)
+        return self.edges[kind], np.append(self.edges[1:] - 1, self.high[-1])[kind]
 
     def __len__(self) -> int:
         return len(self.low)
@@ -188,17 +200,15 @@ class Table:
         log = self.axes[0].log_mass(law)
         return np.asarray(log - log.max())
 
-    def associated(self, margins: Sequence[Floats], scores: Sequence[Floats], association: float) -> Floats:
-        """(C,) log of the base of two axes: the uniform association with these margins, as near as the cells allow.
+    def joint(self, margins: Sequence[Floats], odds: Floats) -> Floats:
+        """(C,) log of the base of two axes: nearest to exp(odds) with these margins, as near as the cells allow.
 
         Args:
             margins: the share of units in each bin of either axis.
-            scores: the score of each bin of either axis.
-            association: kappa; 0 is independence.
+            odds: (C,) log odds of each cell over independence.
         """
         grid = np.zeros([len(axis) for axis in self.axes])
-        odds = association * np.outer(*(score - margin @ score for margin, score in zip(margins, scores, strict=True)))
-        grid[tuple(self.bins)] = np.exp(odds - odds.max())[tuple(self.bins)]
+        grid[tuple(self.bins)] = np.exp(odds - odds.max())
         for _ in range(_SWEEPS):
             for at, margin in enumerate(margins):
                 sums = grid.sum(axis=1 - at)

@@ -131,9 +131,9 @@ class Degrees:
         demands += total_demands(Interval(total, total), table, D)
         demands.append(Demand((), (table.low[0] > most).astype(np.float64), 0.0, 0.0))
         numbers = settled(rake(table.base(self.law), demands, left), left, demands, rng)
-        (d,), cell = table.draw(numbers, (self.law,), rng)
-        low = table.low[0][cell]
-        return bring_to(np.minimum(d, most), low, np.minimum(table.high[0][cell], most), total, rng)
+        (d,), _ = table.draw(numbers, (self.law,), rng)
+        low, high = table.axes[0].bounds(np.minimum(d, most))
+        return bring_to(np.minimum(d, most), low, np.minimum(high, most), total, rng)
 
 
 def seat(
