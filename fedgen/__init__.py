@@ -6,6 +6,10 @@ The library's face. Names are imported when first used, so that ``import fedgen`
     model = fedgen.fit(federation)
     larger = fedgen.sample(model, servers=10_000, seed=1)
     fedgen.write(larger, "larger/")
+
+Or, where there is no measurement but its paper:
+
+    alike = fedgen.reconstruct(fedgen.read_figures("configs/matrix-2018.toml"), seed=1)
 """
 
 from importlib import import_module
@@ -15,9 +19,11 @@ if TYPE_CHECKING:
     from fedgen.errors import FedgenError
     from fedgen.federation import Federation
     from fedgen.io import read, write
+    from fedgen.statistics.published import read_figures
     from fedgen.traffic.equations import load
     from fitting.fit import fit
     from fitting.model import Model
+    from gen.reconstruct.reconstruct import reconstruct
     from gen.sample import sample
     from validate.scorecard import Scorecard, validate
 
@@ -31,6 +37,8 @@ __all__ = [
     "fit",
     "load",
     "read",
+    "read_figures",
+    "reconstruct",
     "sample",
     "validate",
     "write",
@@ -44,6 +52,8 @@ _HOME = {
     "fit": "fitting.fit",
     "load": "fedgen.traffic.equations",
     "read": "fedgen.io",
+    "read_figures": "fedgen.statistics.published",
+    "reconstruct": "gen.reconstruct.reconstruct",
     "sample": "gen.sample",
     "validate": "validate.scorecard",
     "write": "fedgen.io",

@@ -15,7 +15,7 @@ from fedgen.cli.commands import run
 from fedgen.io import read
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
-COMMANDS = ("fit", "sample", "validate", "plot", "info", "convert")
+COMMANDS = ("fit", "sample", "validate", "reconstruct", "plot", "info", "convert")
 
 
 def fedgen(*words: object, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -79,6 +79,7 @@ def test_without_a_command_the_help_goes_to_stderr(capsys: pytest.CaptureFixture
         (["sample", "--seed", "-1"], "'--seed': '-1' is not a whole number from 0 up;"),
         (["sample", "--jobs", "0"], "'--jobs': '0' is not a whole number from 1 up;"),
         (["sample", "--format", "xlsx"], "'--format': 'xlsx' is not one of 'parquet', 'csv',"),
+        (["reconstruct", "--ensemble", "1"], "'--ensemble': '1' is not a whole number from 2 up;"),
         (["info", ""], "'X': '' names neither a file nor a folder;"),
         (["fit", "data", "--output="], "'--output': '' names neither a file nor a folder;"),
         (["validate", "generated"], "--against"),

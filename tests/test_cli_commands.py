@@ -336,6 +336,7 @@ class TestInputsAreKept:
         shutil.copytree(generated, tmp_path / "folder")
         shutil.copy(model, tmp_path / "model.json")
         shutil.copy(EXAMPLE, tmp_path / "table.csv.gz")
+        shutil.copy(EXAMPLE.with_name("matrix-2018.toml"), tmp_path / "figures.toml")
         (tmp_path / "link").symlink_to("table.csv.gz")
         (tmp_path / "here").symlink_to("folder")
         monkeypatch.chdir(tmp_path)
@@ -361,6 +362,8 @@ class TestInputsAreKept:
             "convert table.csv.gz link",
             "fit table.csv.gz -o table.csv.gz",
             "fit folder -o folder/model.json",
+            "reconstruct figures.toml -o figures.toml --format csv",
+            "reconstruct figures.toml -o figures.toml --ensemble 2 --format parquet",
         ],
     )
     def test_it_is_refused(self, words: str, held: dict[str, bytes], tmp_path: Path, capsys: Captured) -> None:

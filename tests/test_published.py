@@ -23,7 +23,7 @@ from fedgen.shipped import shipped
 from fedgen.statistics.margins import MARGINS
 from fedgen.statistics.published import KINDS, Figure, Figures, Kind, builtin_figures, read_figures
 from fedgen.statistics.toml_lines import Lines, syntax_error
-from fedgen.statistics.vocabulary import CURVES, LOADS, SIZES, VOCABULARY, Statistic, Where, measure_all
+from fedgen.statistics.vocabulary import CURVES, LOADS, PAIRS, SIZES, VOCABULARY, Statistic, Where, measure_all
 
 SCHEMA = json.loads((Path(fedgen.__file__).parent / "schemas" / "figures.schema.json").read_text())
 HEAD = '[source]\ntitle = "T"\nreference = "R"\n'
@@ -384,7 +384,8 @@ class TestSchema:
         assert figure["statistic"]["enum"] == list(VOCABULARY)
         assert figure["kind"]["enum"] == list(KINDS) == list(get_args(Kind))
         assert defs["margin"]["enum"] == list(MARGINS)
-        assert [defs[name]["enum"] for name in ("size", "load", "curve")] == [list(SIZES), list(LOADS), list(CURVES)]
+        named = {"size": SIZES, "load": LOADS, "curve": CURVES, "pairs": PAIRS}
+        assert {name: defs[name]["enum"] for name in named} == {name: list(words) for name, words in named.items()}
 
     @pytest.mark.parametrize("name", VOCABULARY)
     def test_each_statistic_takes_the_same(self, name: str, tmp_path: Path) -> None:

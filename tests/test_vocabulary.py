@@ -101,6 +101,12 @@ KNOWN = [
     (Statistic("imbalance"), 0, "imbalance of tx and rx"),
     (Statistic("well_formed"), 1, "well-formed (1) or not (0)"),
     (Statistic("servers_within_users"), 1, "share of rooms with servers <= users"),
+    (Statistic("butterflies"), 0, "butterflies"),
+    (Statistic("butterflies_per_membership"), 0, "butterflies per membership"),
+    # d 2 2 2 2 1 2 1 2 against u 3 3 3 2 2 2 2 1: mid-ranks 5.5 or 1.5 (users 4 and 2), and 7, 3.5 or 1.
+    (Statistic("rank_correlation", of="memberships"), 0.2760262, "rank correlation over memberships"),
+    # n 3 1 3 1 3 1 against k 2 2 2 2 1 1: mid-ranks 5 or 2, and 4.5 or 1.5.
+    (Statistic("rank_correlation", of="presences"), 0, "rank correlation over presences"),
 ]
 
 
@@ -125,11 +131,12 @@ def test_whole_numbers_and_ranges(small: Federation) -> None:
         low, high = statistic.range
         assert isnan(value) or low <= value <= high + 1e-12
         assert not statistic.whole or isnan(value) or value == round(value)
-    whole = {"number", "count", "rank", "min", "max", "sum", "well_formed"}
+    whole = {"number", "count", "rank", "min", "max", "sum", "well_formed", "butterflies"}
     assert {statistic.name for statistic, _, _ in KNOWN if statistic.whole} == whole
     assert not Statistic("max", of="users_per_server_of_room").whole
     assert Statistic("count", of="users_per_server_of_room", most=1).whole
     assert Statistic("share", of="rooms_per_user", most=1).range == (0, 1)
+    assert Statistic("rank_correlation", of="presences").range == (-1, 1)
     assert Statistic("transactions").range == (0, inf)
 
 

@@ -14,6 +14,7 @@ from fedgen.cli.convert import convert
 from fedgen.cli.fit import fit
 from fedgen.cli.info import info
 from fedgen.cli.plot import plot
+from fedgen.cli.reconstruct import reconstruct
 from fedgen.cli.sample import sample
 from fedgen.cli.validate import validate
 from fedgen.errors import FedgenError
@@ -38,7 +39,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(fedgen)
-    for command in (fit, sample, validate, plot, info, convert):
+    for command in (fit, sample, validate, reconstruct, plot, info, convert):
         app.command(cls=Command)(command)
     return app
 
@@ -59,7 +60,8 @@ def fedgen(
     """Fit, sample and validate federations: users on servers, users in rooms.
 
     A measured federation becomes a model (fit), a model a new federation of any size (sample), and a scorecard says
-    whether the new one passes for the measured one (validate).
+    whether the new one passes for the measured one (validate). Where there is no measurement but its paper, figures
+    become a federation that meets them (reconstruct).
     """
     del version, debug  # handled before any command runs
     if context.invoked_subcommand is None:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedgen.cli import terminal
-from fedgen.errors import FormatError, ModelError
+from fedgen.errors import FiguresError, FormatError, ModelError
 
 if TYPE_CHECKING:
     from fedgen.io import Snapshot
+    from fedgen.statistics.published import Figures
     from fitting.model import Model
 
 _FIGURES_BYTES = 1 << 20  # as much of a file as is looked at for a figure
@@ -51,6 +52,25 @@ def read_model(path: Path) -> "Model":
             raise ModelError(f"{path}: is a federation, not a model; fit it first: fedgen fit {path}") from None
         if path.is_dir():
             raise ModelError(f"{path}: is a folder, not a model; give the file that fedgen fit wrote") from None
+        raise
+
+
+def read_figures(path: Path) -> "Figures":
+    """The published figures at ``path``.
+
+    Raises:
+        FiguresError: there are none.
+    """
+    from fedgen.statistics import published
+
+    try:
+        return published.read_figures(path)
+    except FiguresError:
+        if is_model(path):
+            raise FiguresError(f"{path}: is a model, not a file of figures; sample it: fedgen sample {path}") from None
+        if _is_federation(path):
+            advice = f"hold it against figures: fedgen validate {path} --against FIGURES"
+            raise FiguresError(f"{path}: is a federation, not a file of published figures; {advice}") from None
         raise
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from fedgen.errors import OutputError, UsageError
 
+ENSEMBLE = "ensemble.json"
+"""What is told of an ensemble, beside its federation directories; written last."""
+
 
 def check_federation(
     path: Path,
@@ -43,6 +46,50 @@ def check_federation(
 
         if (path / "plan.json").read_bytes() != encoded(plan):
             raise OutputError(f"{path}: holds an unfinished federation of another plan; discard it with --force")
+
+
+def check_ensemble(
+    folder: Path, plans: Mapping[str, Mapping[str, Any]], *, force: bool, inputs: tuple[Path, ...] = ()
+) -> None:
+    """Refuse a folder that :mod:`fedgen.cli.ensemble` could not fill, or that holds anything else.
+
+    Args:
+        folder: of the ensemble.
+        plans: of its federation directories, by name; what is done of the same plan is kept.
+        force: whether what is there is made anew.
+        inputs: what is read.
+
+    Raises:
+        UsageError: it is an input or within one.
+        OutputError: says what lies there and what to do.
+    """
+    from fedgen.io.output import PARTIAL
+
+    _check_inputs(folder, inputs)
+    _check_parent(folder)
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, and an ensemble is a folder; name another place")
+    held = {entry.name for entry in folder.iterdir() if not entry.name.endswith(PARTIAL)}
+    if ENSEMBLE in held and not force:
+        raise OutputError(f"{folder}: exists; overwrite it with --force or name another place")
+    strangers = sorted(held - {ENSEMBLE} - plans.keys())
+    if strangers:
+        raise OutputError(f"{folder}: holds {strangers[0]}, which is none of this ensemble; name a new folder")
+    for name in held & plans.keys():
+        if force or not is_finished(folder / name, plans[name]):
+            check_federation(folder / name, "parquet", force=force, plan=plans[name])
+
+
+def is_finished(folder: Path, plan: Mapping[str, Any]) -> bool:
+    """Whether a federation directory is there, whole, and of this plan."""
+    from fedgen.io.directory import MANIFEST, PLAN, encoded
+
+    try:
+        return (folder / MANIFEST).is_file() and (folder / PLAN).read_bytes() == encoded(plan)
+    except OSError:
+        return False
 
 
 def check_file(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:

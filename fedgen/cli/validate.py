@@ -1,18 +1,17 @@
 """``fedgen validate``: does a federation pass for another one, does it meet published figures?"""
 
-from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedgen.cli import terminal
+from fedgen.cli.findings import print_findings
 from fedgen.cli.inputs import is_figures, read_federation
 from fedgen.cli.options import Force, Json, Output, Quiet, Seed, path_argument, path_option
 from fedgen.cli.output import check_file
 
 if TYPE_CHECKING:
-    from fedgen.statistics.published import Figure
     from validate.published import Findings
     from validate.scorecard import Scorecard
 
@@ -92,49 +91,11 @@ def _hold(generated: Path, against: Path, *, quiet: bool) -> "tuple[Findings, di
     return hold(snapshot.federation, figures), {str(generated): snapshot.digest, str(against): figures.digest}
 
 
-def _print_findings(findings: "Findings") -> None:
-    figures = findings.figures
-    header = ("figure", "statistic", "published", "measured", "kind", "met")
-    rows = [
-        (row.id, row.statistic, _published(row.figure), _number(row.value), row.figure.kind, row.met)
-        for row in findings.rows
-    ]
-    snapshot = f", snapshot of {figures.snapshot}" if figures.snapshot else ""
-    terminal.print_table(f"{figures.title}, {figures.source}{snapshot}", header, rows)
-    if findings.set_aside:
-        print("\nset aside, held against nothing:")
-    for figure in findings.set_aside:
-        print(f"  {figure.id} ({_published(figure)}): {' '.join(figure.set_aside.split())}")
-    inferred = (
-        f"; of {findings.inferred} inferred ones, told only, {findings.inferred_met}" if findings.inferred else ""
-    )
-    verdict = "rejected" if findings.rejected else "not rejected"
-    print(f"\n{findings.met} of {findings.judged} figures met{inferred}; {verdict}")
-
-
-def _published(figure: "Figure") -> str:
-    """The interval in words."""
-    low, high = _number(figure.low), _number(figure.high)
-    if figure.low == figure.high:
-        return low
-    if isinf(figure.high):
-        return f">= {low}" if not isinf(figure.low) else "any"
-    return f"<= {high}" if isinf(figure.low) else f"{low} to {high}"
-
-
-def _number(value: float) -> str:
-    """With as many digits as tell whether it is within an interval: 76,271; 0.867331; - for none."""
-    if isnan(value):
-        return "-"
-    whole = isfinite(value) and (value == round(value) or abs(value) >= 1e6)
-    return f"{value:,.0f}" if whole else f"{value:,.6g}"
-
-
 def _print(judged: "Scorecard | Findings") -> None:
     from validate.published import Findings
 
     if isinstance(judged, Findings):
-        _print_findings(judged)
+        print_findings(judged)
     else:
         _print_scorecard(judged)
 

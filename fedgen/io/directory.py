@@ -115,7 +115,7 @@ def _is_ours(path: Path) -> bool:
         plan = msgspec.json.decode((path / PLAN).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return {"fedgen", "sizes"} <= plan.keys()
+    return "fedgen" in plan and bool({"sizes", "figures"} & plan.keys())
 
 
 def clear(path: Path, *, keep_plan: bool = False) -> None:

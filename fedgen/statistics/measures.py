@@ -11,8 +11,10 @@ import numpy as np
 
 from fedgen.errors import InvariantError
 from fedgen.statistics import structure
+from fedgen.statistics.butterflies import butterflies as count_butterflies
 from fedgen.statistics.load import load_per_user, ranking
 from fedgen.statistics.margins import MARGINS, within
+from fedgen.statistics.mixing import server_room_correlation, user_room_correlation
 from fedgen.traffic.equations import Load, heard, load
 
 if TYPE_CHECKING:
@@ -47,6 +49,11 @@ class View:
     def servers(self) -> NDArray[np.intp]:
         """(S,) the servers as Fig. 4a ranks them."""
         return ranking(self.federation.users_per_server, self.load.tx, self.load.rx)
+
+    @cached_property
+    def butterflies(self) -> int:
+        """Pairs of users who share a pair of rooms."""
+        return count_butterflies(self.federation)
 
     def per_server(self, of: str | None) -> Integers | Floats:
         """(S,) tx, rx, both or users of the ranked servers."""
@@ -170,6 +177,24 @@ def servers_within_users(_: Statistic, view: View) -> float:
     """The share of rooms with no more servers than users."""
     inside = view.federation.servers_per_room <= view.federation.users_per_room
     return float(inside.mean()) if len(inside) else nan
+
+
+def butterflies(_: Statistic, view: View) -> float:
+    """Pairs of users who share a pair of rooms."""
+    return float(view.butterflies)
+
+
+def butterflies_per_membership(_: Statistic, view: View) -> float:
+    """Of M memberships."""
+    memberships = view.federation.n_memberships
+    return view.butterflies / memberships if memberships else nan
+
+
+def rank_correlation(statistic: Statistic, view: View) -> float:
+    """Spearman's, of the sizes at the two ends of each membership or presence."""
+    return {"memberships": user_room_correlation, "presences": server_room_correlation}[statistic.of or ""](
+        view.federation
+    )
 
 
 def _part(some: float, total: float) -> float:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SIZES = ("users", "servers", "rooms", "memberships", "presences")
 LOADS = ("tx", "rx", "both")
 CURVES = ("users", *LOADS)
+PAIRS = ("memberships", "presences")
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Statistic:
     @property
     def range(self) -> tuple[float, float]:
         """Between which numbers it lies in every federation."""
-        return 0.0, VOCABULARY[self.name].high
+        return VOCABULARY[self.name].low, VOCABULARY[self.name].high
 
     @property
     def canonical(self) -> Statistic:
@@ -175,7 +176,7 @@ class Entry:
         of: what ``of`` may be; empty where the name takes none.
         noun: what those are.
         takes: the keys it takes.
-        high: no federation has more.
+        low, high: no federation has less, none more.
         whole: whether it is a whole number wherever its margin is.
     """
 
@@ -185,6 +186,7 @@ class Entry:
     of: tuple[str, ...] = ()
     noun: str = "margin"
     takes: tuple[str, ...] = ()
+    low: float = 0.0
     high: float = inf
     whole: bool = False
 
@@ -363,6 +365,23 @@ VOCABULARY: dict[str, Entry] = {
         "the share of rooms with no more servers than users",
         _of("share of rooms with servers <= users"),
         measures.servers_within_users,
+        high=1.0,
+    ),
+    "butterflies": Entry(
+        "pairs of users who share a pair of rooms", _of("butterflies"), measures.butterflies, whole=True
+    ),
+    "butterflies_per_membership": Entry(
+        "those over the memberships", _of("butterflies per membership"), measures.butterflies_per_membership
+    ),
+    "rank_correlation": Entry(
+        "Spearman's, over memberships of rooms of the user and users of the room, over presences of users of the "
+        "server and servers of the room",
+        _of("rank correlation over"),
+        measures.rank_correlation,
+        of=PAIRS,
+        noun="kind of pair",
+        takes=("of",),
+        low=-1.0,
         high=1.0,
     ),
 }

@@ -11,13 +11,14 @@ from fedgen.traffic.equations import load
 from fitting.heads import smallest_share
 from gen.reconstruct.counts import Places, pulled, rounded
 from gen.reconstruct.demands import most_of
+from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Goal, totals
 from gen.reconstruct.load import Estimate, Share, actual_share, messages_asked, shares_asked
 from gen.reconstruct.nudge import nudged
 from gen.reconstruct.presences import place_body, place_heads
 from gen.reconstruct.rooms import RoomLaws, Rooms, Speech, draw_rooms
 from gen.reconstruct.servers import M, ServerLaws, draw_rooms_of_body, draw_users
-from gen.reconstruct.users import D, Degrees, least_memberships, seat
+from gen.reconstruct.users import D, Degrees, least_memberships, likeliest_memberships, seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gen.reconstruct.told import Told
 
 _ROUNDS = 3
+_DRAWS = 3
 _FAR = 0.02
 _CIRCLES = (1.0, 2.0)
 
@@ -61,7 +63,8 @@ def take_aim(figures: Sequence[Told], rng: np.random.Generator) -> Aim:
         # Every presence of the body is a membership of a first user; what the figures about users need comes on top.
         least = max(goal.memberships.low, least_memberships(goal, figures) + rooms.expected[0])
         memberships = replace(goal.memberships, low=min(least, goal.memberships.high))
-        goal = replace(goal, memberships=memberships, n_memberships=memberships.draw(rng))
+        likely = likeliest_memberships(goal, figures, [memberships.draw(rng) for _ in range(_DRAWS)])
+        goal = replace(goal, memberships=memberships, n_memberships=likely)
         rooms = RoomLaws.of(goal, figures)
     return Aim(figures, goal, rooms, ServerLaws.of(goal, figures), shares_asked(figures, goal.servers))
 
@@ -146,7 +149,10 @@ def _presences(
     )
     each = (memberships - int(m.sum())) / max(goal.users - len(m), 1)
     wanted = np.rint((n[heads:] - 1) * np.where(m > 1, each, 1.0)).astype(np.int64)
-    server, room, found = place_body(rooms, at_heads, n[heads:], m, wanted, circles, rng)
+    try:
+        server, room, found = place_body(rooms, at_heads, n[heads:], m, wanted, circles, rng)
+    except DeadEndError:  # one room for each, and the heads take the rest
+        server, room, found = place_body(rooms, at_heads, n[heads:], m, n[heads:] - 1, circles, rng)
     at_head, head_room = np.nonzero(at_heads.present)
     return _Presences(
         np.concatenate((at_head, server + heads)), np.concatenate((head_room, room)), np.minimum(found, wanted)
@@ -159,7 +165,7 @@ def _seated(
     """How many users of each server are in each of its rooms, and which."""
     goal, server, room = aim.goal, presences.server, presences.room
     m, memberships = np.bincount(server, minlength=goal.servers), int(rooms.users.sum())
-    degrees = Degrees.of(aim.figures, n, m, heads, memberships)
+    degrees = Degrees.of(aim.figures, n, m, heads, memberships, rng)
     pool = degrees.others(goal.users, memberships, rng)
     columns = rooms.users - np.bincount(room, minlength=goal.rooms)
     rows = _rows(n, heads, m[:heads], presences.members, int(columns.sum()))

@@ -254,6 +254,20 @@ def demands_of(figure: Told, table: Table, count: int, ranges: Mapping[str, Rang
             return []
 
 
+def single_demands(figures: Iterable[Told], table: Table, ranges: Mapping[str, Range]) -> list[Demand]:
+    """That a largest size which is told exactly is that of one unit: no figure says so, but ties are rare there."""
+    found = []
+    for figure in figures:
+        statistic = figure.statistic
+        largest = statistic.name == "max" or (statistic.name, statistic.rank) == ("rank", 1)
+        if not largest or figure.low != figure.high or statistic.of not in [axis.margin for axis in table.axes]:
+            continue
+        held = demands_of(figure, table, 1, ranges)
+        if held:
+            found.append(Demand((), held[0].weight, 0.0, 1.0))
+    return found
+
+
 def total_demands(total: Interval, table: Table, margin: str) -> list[Demand]:
     """That the sizes of ``margin`` can sum to something within ``total``."""
     at = table.axis(margin)

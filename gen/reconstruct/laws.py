@@ -35,18 +35,24 @@ def fit_law(table: Table, demands: Sequence[Demand], count: int, total: float | 
 
     def cost(parameters: Floats) -> float:
         law = _law(parameters)
-        base = table.base(law)
-        base = base - np.log(np.exp(base).sum())
-        p = rake(base, demands, count)
-        held = p > 0
-        change = float(p[held] @ (np.log(p[held]) - base[held]))
+        p = rake(table.base(law), demands, count)
         miss = np.log(float(count * p @ table.means((law,))[0]) / total) if total is not None else 0.0
         beyond = max(0.0, abs(law.slope) - _STEEPEST) + max(0.0, law.curvature - 1.0)
-        return change + _EXACT * miss**2 + _PLAIN * law.curvature**2 + beyond**2
+        return _entropy(p, table.base(law)) + _EXACT * miss**2 + _PLAIN * law.curvature**2 + beyond**2
 
     start = np.array([1.5, 0.05])
     found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 5e-3, "fatol": 1e-5, "maxfev": 120})
     return _law(found.x)
+
+
+def change(table: Table, law: Law, demands: Sequence[Demand], count: int) -> float:
+    """How far the demands take a table of one axis from a law: relative entropy in nats."""
+    return _entropy(rake(table.base(law), demands, count), table.base(law))
+
+
+def _entropy(p: Floats, base: Floats) -> float:
+    held = p > 0
+    return float(p[held] @ (np.log(p[held]) - base[held])) + float(np.log(np.exp(base).sum()))
 
 
 def _law(parameters: Floats) -> Law:

@@ -60,12 +60,21 @@ def reconstruct(
         FiguresError: sizes are not told, or figures contradict each other; names them.
         UnmetError: no attempt met every figure; names those and the nearest values.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Many small matrices: threads of the linear algebra would wait for each other, 20 times as long where others use
+    # the cores too; and one thread sums in one order, whatever the machine.
+    with threadpool_limits(1, user_api="blas"):
+        return _first_to_meet(figures, seed, attempts, progress)
+
+
+def _first_to_meet(figures: Figures, seed: int, attempts: int, progress: Progress) -> Federation:
     told = told_by(figures)
     found: list[_Found] = []
     failed: Exception | None = None
     aim: Aim | None = None
     for number in range(attempts):
-        progress("reconstructing", number, attempts)
+        progress(f"attempt {number + 1} of at most {attempts}", 0, 0)
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
         try:
             if aim is None or number % _AIMED == 0:
@@ -76,12 +85,11 @@ def reconstruct(
             continue
         except FiguresError as error:
             if aim is None or _contradicts(error, failed):
-                raise
+                raise FiguresError(f"{figures.path}: {error}") from None
             failed = error
             continue
         if not found[-1].unmet or _out_of_reach(found):
             break
-    progress("reconstructing", attempts, attempts)
     if not found:
         raise UnmetError(
             f"{figures.path}: no attempt of {attempts} came to an end ({failed}); try another seed"

@@ -2,10 +2,10 @@ r"""Rooms that meet the figures: servers and users of each.
 
 The load fixes more than the margins. With the rates at which memberships speak (:class:`Speech`) the transactions are
 about :math:`T = \sum_r (k_r - 1) W_r`, so T is a moment of the joint law of (k, u). The table nearest to independence,
-in relative entropy, with this moment is tilted by :math:`\exp(\tau (k - 1) w(k, u))`, which couples the widest rooms and
-leaves the others alone; the tilt is chosen so that the table gives T. A server's share :math:`\rho` of all rx tells T
-where T itself is not told: the server hears a part :math:`\varphi` of the others' messages, those in its own rooms, so
-:math:`T = \varphi (U - n) / \rho`. Nothing says what :math:`\varphi` is; it is drawn (:mod:`gen.reconstruct.load`).
+in relative entropy, with this moment is tilted by :math:`\exp(\tau (k - 1) w(k, u))`, which couples the widest rooms
+and leaves the others alone; the tilt is chosen so that the table gives T. A server's share :math:`\rho` of all rx tells
+T where T itself is not told: the server hears a part :math:`\varphi` of the others' messages, those in its own rooms,
+so :math:`T = \varphi (U - n) / \rho`. Nothing says what :math:`\varphi` is; it is drawn (:mod:`gen.reconstruct.load`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gen.reconstruct.demands import demands_of, edges_of, own_demands, ranges_of, total_demands
+from gen.reconstruct.demands import demands_of, edges_of, own_demands, ranges_of, single_demands, total_demands
 from gen.reconstruct.laws import bring_to, fit_law, jittered, natural_total, settled
-from gen.reconstruct.table import Axis, Demand, Table, rake
+from gen.reconstruct.table import Axis, Demand, Table, narrowed, rake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ class RoomLaws:
         figures: all.
         table: k by u.
         demands: on the table.
+        single: what is likely besides.
         laws: of k and u.
     """
 
@@ -84,6 +85,7 @@ class RoomLaws:
     figures: Sequence[Told]
     table: Table
     demands: Sequence[Demand]
+    single: Sequence[Demand]
     laws: tuple[Law, Law]
 
     @classmethod
@@ -106,7 +108,7 @@ class RoomLaws:
         for margin, total in ((K, goal.n_presences), (U, goal.n_memberships)):
             alone = Table((axes[margin],))
             laws.append(fit_law(alone, own_demands(figures, alone, count), count, total))
-        return cls(goal, figures, table, demands, (laws[0], laws[1]))
+        return cls(goal, figures, table, demands, single_demands(figures, table, ranges), (laws[0], laws[1]))
 
     def margin(self, at: int, law: Law) -> Floats:
         """The share of rooms in each bin of one size."""
@@ -138,8 +140,9 @@ def draw_rooms(laws: RoomLaws, transactions: float | None, rng: np.random.Genera
         law if total is not None else jittered(law, goal.rooms, rng)
         for law, total in zip(laws.laws, (goal.n_presences, goal.n_memberships), strict=True)
     ]
-    p = _tilted(laws, drawn, transactions, rng)
-    numbers = settled(p, goal.rooms, laws.demands, rng)
+    demands = narrowed(laws.demands, laws.single, goal.rooms, rng)
+    p = _tilted(laws, demands, drawn, transactions, rng)
+    numbers = settled(p, goal.rooms, demands, rng)
     (k, u), _ = table.draw(numbers, drawn, rng)
     fixed = _hold_ratios(laws.figures, table, k, u)
     total = goal.n_presences or natural_total(k, goal.presences.low, goal.presences.high)
@@ -153,7 +156,13 @@ def draw_rooms(laws: RoomLaws, transactions: float | None, rng: np.random.Genera
     return _polished(laws, Rooms(k, u), fixed, transactions, rng)
 
 
-def _tilted(laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rng: np.random.Generator) -> Floats:
+def _tilted(
+    laws: RoomLaws,
+    demands: Sequence[Demand],
+    drawn: Sequence[Law],
+    transactions: float | None,
+    rng: np.random.Generator,
+) -> Floats:
     """The raked table whose tilt gives the transactions; without a tilt where nothing asks for them."""
     from scipy.optimize import brentq
 
@@ -164,7 +173,7 @@ def _tilted(laws: RoomLaws, drawn: Sequence[Law], transactions: float | None, rn
     alike = float(rng.uniform(*_ALIKE)) * np.log(k) * np.log(np.maximum(u, 1.0))
 
     def raked(tilt: float) -> Floats:
-        return rake(table.joint(margins, alike + tilt * sent / sent.max()), laws.demands, count)
+        return rake(table.joint(margins, alike + tilt * sent / sent.max()), demands, count)
 
     if transactions is None:
         return raked(0.0)

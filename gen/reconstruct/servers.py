@@ -21,7 +21,7 @@ from gen.reconstruct.demands import (
 from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Interval
 from gen.reconstruct.laws import bring_to, fit_law, jittered, settled
-from gen.reconstruct.table import Axis, Demand, Law, Table, rake
+from gen.reconstruct.table import Axis, Demand, Law, Table, narrowed, rake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +84,8 @@ def draw_users(laws: ServerLaws, rng: np.random.Generator) -> Integers:
         DeadEndError: this draw meets no total.
     """
     goal, table, law = laws.goal, laws.table, jittered(laws.law, laws.goal.servers, rng)
-    p = rake(table.base(law), laws.demands, goal.servers)
-    numbers = settled(p, goal.servers, laws.demands, rng)
+    demands = narrowed(laws.demands, [], goal.servers, rng)
+    numbers = settled(rake(table.base(law), demands, goal.servers), goal.servers, demands, rng)
     (n,), _ = table.draw(numbers, (law,), rng)
     n = np.sort(n)[::-1].copy()
     low, high = table.axes[0].bounds(n)

@@ -22,8 +22,8 @@ from gen.ragged import offsets_of
 from gen.reconstruct.demands import edges_of, own_demands, total_demands
 from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Interval
-from gen.reconstruct.laws import bring_to, fit_law, settled
-from gen.reconstruct.table import Axis, Demand, Table, rake
+from gen.reconstruct.laws import bring_to, change, fit_law, settled
+from gen.reconstruct.table import Axis, Demand, Table, narrowed, rake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,13 @@ def least_memberships(goal: Goal, figures: Sequence[Told]) -> float:
     return float(found.fun) if found.x is not None else float(goal.users)
 
 
+def likeliest_memberships(goal: Goal, figures: Sequence[Told], totals: Sequence[float]) -> float:
+    """That of ``totals`` with which the figures about users change a law of rooms per user least."""
+    table = Table((Axis.of(D, goal.rooms, edges_of(figures, D)),))
+    asked = own_demands(figures, table, goal.users)
+    return min(totals, key=lambda total: change(table, fit_law(table, asked, goal.users, total), asked, goal.users))
+
+
 @dataclass(frozen=True, eq=False)
 class Degrees:
     """The table of rooms per user and what is asked of it.
@@ -67,12 +74,20 @@ class Degrees:
     law: Law
 
     @classmethod
-    def of(cls, figures: Sequence[Told], n: Integers, m: Integers, heads: int, memberships: int) -> Degrees:
+    def of(
+        cls,
+        figures: Sequence[Told],
+        n: Integers,
+        m: Integers,
+        heads: int,
+        memberships: int,
+        rng: np.random.Generator,
+    ) -> Degrees:
         """For servers of n users in m rooms, (S,) each; the first ``heads`` have no user in all of their rooms."""
         users = int(n.sum())
         axis = Axis.of(D, int(m.max()), edges_of(figures, D))
         table = Table((axis,))
-        asked = own_demands(figures, table, users)
+        asked = narrowed(own_demands(figures, table, users), [], users, rng)
         by_rooms = np.argsort(m)
         able = np.append(np.cumsum(n[by_rooms][::-1])[::-1], 0)[np.searchsorted(m[by_rooms], axis.low)]
         whole = total_demands(Interval(memberships, memberships), table, D)
