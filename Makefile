@@ -3,7 +3,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXAMPLE := configs/debian_teams.csv.gz
+FIGURES := configs/matrix-2018.toml
+MODEL := configs/model.json
+SEED := 2018
 SERVERS := 100000
 
 # The first Python that fedgen supports; `make PYTHON=/path/to/python3.12 test` overrides the choice.
@@ -35,22 +37,22 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-demo: $(STAMP) ## fit, sample and validate the example; files go to demo/
+demo: $(STAMP) ## reconstruct Matrix, sample and validate; files go to demo/
 	@mkdir -p demo
-	$(BIN)/fedgen fit $(EXAMPLE) -o demo/model.json --force
+	$(BIN)/fedgen reconstruct $(FIGURES) --seed $(SEED) -o demo/matrix --force
 	@echo
-	$(BIN)/fedgen sample demo/model.json --servers $(SERVERS) -o demo/large --force
+	$(BIN)/fedgen sample $(MODEL) --servers $(SERVERS) -o demo/large --force
 	@echo
-	$(BIN)/fedgen sample demo/model.json -o demo/equal --force
+	$(BIN)/fedgen sample $(MODEL) -o demo/equal --force
 	@echo
-	@echo '$(BIN)/fedgen validate demo/equal --against $(EXAMPLE) -o demo/scorecard.json'
-	@$(BIN)/fedgen validate demo/equal --against $(EXAMPLE) -o demo/scorecard.json --force; code=$$?; \
+	@echo '$(BIN)/fedgen validate demo/equal --against demo/matrix -o demo/scorecard.json'
+	@$(BIN)/fedgen validate demo/equal --against demo/matrix -o demo/scorecard.json --force; code=$$?; \
 	case $$code in \
-		0) echo; echo "Exit code 0: the sample passes for another draw of the measured federation." ;; \
+		0) echo; echo "Exit code 0: the sample passes for another draw of the federation that its model was fitted to." ;; \
 		3) echo; echo "Exit code 3: validate rejects the sample; the rows above whose ratio is largest say where it differs." ;; \
 		*) exit $$code ;; \
 	esac
-	@echo "The files: demo/model.json, demo/large/ ($(SERVERS) servers), demo/equal/, demo/scorecard.json"
+	@echo "The files: demo/matrix/, demo/large/ ($(SERVERS) servers), demo/equal/, demo/scorecard.json"
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -q
@@ -68,8 +70,10 @@ slow: $(STAMP) ## run the statistical tests that take minutes
 bench: $(STAMP) ## time fit and sample at growing sizes
 	$(BIN)/python benchmarks/scale.py $(SIZES)
 
-model: $(STAMP) ## fit the built-in model anew
-	$(BIN)/fedgen fit $(EXAMPLE) -o configs/model.json --force
+model: $(STAMP) ## make the built-in model anew: reconstruct Matrix from its paper, then fit
+	@mkdir -p build
+	$(BIN)/fedgen reconstruct $(FIGURES) --seed $(SEED) -o build/matrix-2018 --force
+	$(BIN)/fedgen fit build/matrix-2018 -o $(MODEL) --force
 
 docs: $(STAMP) ## write docs/commands.md anew from the command line
 	$(BIN)/typer fedgen.cli utils docs --name fedgen --title "The commands" --output docs/commands.md

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gen.reconstruct.told import Told
 
 _ROUNDS = 3
+_CORRECTIONS = 4
 _DRAWS = 3
 _FAR = 0.02
 _CIRCLES = (1.0, 2.0)
@@ -85,7 +86,8 @@ def attempt(aim: Aim, rng: np.random.Generator) -> Federation:
     weight = Speech.of(goal, float(u.sum()), float(k.sum())).weight(k, u)
     heard = None if messages.rho is None else messages.rho * float((k - 1) @ weight)
     circles = float(rng.uniform(*_CIRCLES))
-    for _ in range(_ROUNDS):
+    bends = [f for f in figures if f.statistic.name == "load_bend"]
+    for _ in range(_CORRECTIONS):
         presences = _presences(aim, n, heads, rooms, weight, heard, circles, rng)
         federation = _seated(aim, n, heads, rooms, presences, rng)
         for share in aim.shares:
@@ -95,10 +97,13 @@ def attempt(aim: Aim, rng: np.random.Generator) -> Federation:
         part = float(sent.rx[0]) / sent.total if sent.total else 0.0
         sends = all(share.low <= actual_share(share, federation) <= share.high for share in aim.shares)
         hears = messages.rho is None or abs(part - messages.rho) <= messages.air
-        if sends and hears:
+        even = all(f.low <= f.statistic.measure(federation) <= f.high for f in bends)
+        if sends and hears and even:
             break
         if not sends:
-            circles += 1.0
+            circles += 1.0  # the others send too much
+        elif not even:
+            circles = max(circles - 0.5, 0.0)  # small servers send too little beside those of one user
         if not hears and heard is not None and messages.rho is not None and part > 0:
             heard *= min(max(messages.rho / part, 0.5), 2.0)
     return federation

@@ -126,7 +126,8 @@ def rounded(places: Places, x: Floats) -> Integers:
 
     servers, rooms, heads = len(places.rows), len(places.columns), places.heads
     whole = np.floor(x + 1e-9).astype(np.int64)
-    for step in (0, *(1 << np.arange(0, 2 * int(whole.max(initial=1)).bit_length(), 2)).tolist()):
+    most = int(max(whole.max(initial=1), places.columns.max(initial=1)))
+    for step in (0, *(1 << np.arange(0, 2 * most.bit_length(), 2)).tolist()):
         base = np.maximum(whole - step, 0)  # every number up or down by so many, by as few as will do
         left = places.rows - np.bincount(places.server, weights=base, minlength=servers).astype(np.int64)
         least = np.maximum(places.least - (places.rows - left)[:heads], 0)
