@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import FormatError, ModelError
+from fedgen.shipped import shipped
 from fitting.classes import pair_kind, size_class
 from fitting.margins import Margin
 from fitting.tails import LawFit
@@ -203,12 +204,8 @@ class Model:
 
     @classmethod
     def builtin(cls) -> Model:
-        """The model that comes with fedgen: fitted from the real ``debian_teams`` federation."""
-        from importlib.resources import files
-
-        source = files("fedgen") / "configs" / "model.json"
-        packaged = Path(str(source))
-        return cls.load(packaged if packaged.is_file() else Path(__file__).parents[1] / "configs" / "model.json")
+        """The model that comes with fedgen: fitted from a reconstruction of Matrix 2018 (docs/reconstruct.md)."""
+        return cls.load(shipped("model.json"))
 
     @classmethod
     def from_dict(cls, data: object, source: str = "model") -> Model:

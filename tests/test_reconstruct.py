@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401 - so that the limit of reconstruct holds for it
 
 import fedgen
 from fedgen.errors import FiguresError, UnmetError

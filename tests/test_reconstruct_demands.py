@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401 - so that the limit below holds for it
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -131,7 +132,7 @@ def intervals(draw: st.DrawFn, value: float, share: bool) -> tuple[float, float]
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """As in reconstruct: many small matrices."""
+    """Many small matrices; the limit holds for the linear algebra that is loaded by then, scipy's too."""
     with threadpool_limits(1, user_api="blas"):
         yield
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401 - so that the limit below holds for it
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -23,7 +24,7 @@ SEEDS = range(12)
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """As in reconstruct: many small matrices."""
+    """Many small matrices; the limit holds for the linear algebra that is loaded by then, scipy's too."""
     with threadpool_limits(1, user_api="blas"):
         yield
 

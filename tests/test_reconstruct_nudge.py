@@ -73,18 +73,14 @@ class TestNudge:
             (x, y)
             for x in range(len(user))
             for y in range(len(user))
-            if home[user[x]] == home[user[y]]
-            and (user[x], room[y]) not in held
-            and (user[y], room[x]) not in held
+            if home[user[x]] == home[user[y]] and (user[x], room[y]) not in held and (user[y], room[x]) not in held
         ]
         assume(able)
         x, y = data.draw(st.sampled_from(able))
         i, j, a, b = user[x], user[y], room[x], room[y]
         changed = [*user]
         changed[x], changed[y] = j, i
-        after = Federation.from_pairs(
-            home, changed, room, n_servers=federation.n_servers, n_rooms=federation.n_rooms
-        )
+        after = Federation.from_pairs(home, changed, room, n_servers=federation.n_servers, n_rooms=federation.n_rooms)
         more = load(after).tx - load(federation).tx
         expected = np.zeros(federation.n_servers)
         expected[home[i]] = (1 / d[i] - 1 / d[j]) * (k[b] - k[a])

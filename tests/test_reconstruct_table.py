@@ -165,9 +165,7 @@ class TestRake:
     def test_meets_demands_in_expectation(self, given: tuple[np.ndarray, list[Demand]], base: list[float]) -> None:
         numbers, demands = given
         numbers = numbers + 1  # inside: a demand that holds only where a cell is empty is met in the limit alone
-        demands = [
-            Demand(d.figures, d.weight, d.low + d.weight.sum(), d.high + d.weight.sum()) for d in demands
-        ]
+        demands = [Demand(d.figures, d.weight, d.low + d.weight.sum(), d.high + d.weight.sum()) for d in demands]
         count = int(numbers.sum())
         p = rake(np.array(base), demands, count)
         assert p.sum() == pytest.approx(1.0)

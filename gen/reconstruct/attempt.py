@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gen.reconstruct.told import Told
 
 _ROUNDS = 3
-_CORRECTIONS = 4
+_CORRECTIONS = 3
 _DRAWS = 3
 _FAR = 0.02
 _CIRCLES = (1.0, 2.0)

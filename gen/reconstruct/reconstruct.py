@@ -60,6 +60,8 @@ def reconstruct(
         FiguresError: sizes are not told, or figures contradict each other; names them.
         UnmetError: no attempt met every figure; names those and the nearest values.
     """
+    import scipy.linalg
+    import scipy.optimize  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     # Many small matrices: threads of the linear algebra would wait for each other, 20 times as long where others use
