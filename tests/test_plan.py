@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fedgen
 from fedgen.errors import InfeasibleError, UsageError
 from fedgen.federation import Federation
 from fitting.fit import fit
@@ -24,7 +25,7 @@ SCHEMA = json.loads((Path(__file__).parents[1] / "fedgen" / "schemas" / "plan.sc
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return Model.builtin()
+    return fit(fedgen.read(Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"))
 
 
 class TestSizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 24
 _PATIENCE = 12
+_SAME = 4
 _AIMED = 3  # attempts at one goal; then totals that figures leave open are drawn anew
 
 
@@ -74,6 +76,7 @@ def _first_to_meet(figures: Figures, seed: int, attempts: int, progress: Progres
     told = told_by(figures)
     found: list[_Found] = []
     failed: Exception | None = None
+    told_so: Counter[str] = Counter()  # what was drawn may contradict a figure; the same again and again, figures do
     aim: Aim | None = None
     for number in range(attempts):
         progress(f"attempt {number + 1} of at most {attempts}", 0, 0)
@@ -86,7 +89,8 @@ def _first_to_meet(figures: Figures, seed: int, attempts: int, progress: Progres
             failed = failed or error
             continue
         except FiguresError as error:
-            if aim is None or _contradicts(error, failed):
+            told_so[str(error)] += 1
+            if aim is None or told_so[str(error)] >= _SAME:
                 raise FiguresError(f"{figures.path}: {error}") from None
             failed = error
             continue
@@ -107,11 +111,6 @@ def _out_of_reach(found: Sequence[_Found]) -> bool:
     if len(found) < _PATIENCE:
         return False
     return bool(set.intersection(*({f.id for f, _ in one.unmet if f.kind != "inferred"} for one in found)))
-
-
-def _contradicts(error: FiguresError, before: Exception | None) -> bool:
-    """Whether two attempts in a row failed for the same figures."""
-    return isinstance(before, FiguresError) and str(before) == str(error)
 
 
 def _held(figures: Sequence[Figure], federation: Federation) -> _Found:

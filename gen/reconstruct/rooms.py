@@ -173,7 +173,7 @@ def _tilted(
     alike = float(rng.uniform(*_ALIKE)) * np.log(k) * np.log(np.maximum(u, 1.0))
 
     def raked(tilt: float) -> Floats:
-        return rake(table.joint(margins, alike + tilt * sent / sent.max()), demands, count)
+        return rake(table.joint(margins, alike + tilt * sent / max(float(sent.max()), 1.0)), demands, count)
 
     if transactions is None:
         return raked(0.0)

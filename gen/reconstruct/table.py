@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import contradicting
 
 if TYPE_CHECKING:
@@ -226,8 +227,8 @@ class Table:
         pairs = zip(self.axes, self.bins, laws, strict=True)
         sizes = np.stack([axis.draw(bins[cell], law, rng) for axis, bins, law in pairs])
         if self.ordered:
+            sizes[0] = np.minimum(sizes[0], self.high[1, cell])
             sizes[1] = np.maximum(sizes[1], sizes[0])
-            sizes[0] = np.minimum(sizes[0], sizes[1])
         return sizes, cell
 
 
@@ -283,6 +284,7 @@ def settle(drawn: Integers, p: Floats, demands: Sequence[Demand], rng: np.random
 
     Raises:
         FiguresError: there is none; names figures that contradict each other, none of which can be left out.
+        DeadEndError: there is none, and no figure is to blame.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -309,7 +311,10 @@ def settle(drawn: Integers, p: Floats, demands: Sequence[Demand], rng: np.random
         options={"mip_rel_gap": 0.02, "node_limit": _NODES},
     )
     if found.x is None:
-        raise contradicting(contradiction(demands, int(drawn.sum())))
+        names = contradiction(demands, int(drawn.sum()))
+        if not names:
+            raise DeadEndError("what was drawn before leaves no way to draw the rest")
+        raise contradicting(names)
     moves = np.rint(found.x).astype(np.int64)
     return np.asarray(drawn + moves[:size] - moves[size:])
 
