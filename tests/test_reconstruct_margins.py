@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from fedgen.errors import FiguresError
 from fedgen.federation import Federation
 from fedgen.statistics.vocabulary import Statistic, Where
+from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Goal, Interval
 from gen.reconstruct.rooms import RoomLaws, draw_rooms
 from gen.reconstruct.servers import ServerLaws, draw_rooms_of_body, draw_users
@@ -278,7 +279,7 @@ class TestDegrees:
             600,
             np.random.default_rng(0),
         )
-        with pytest.raises(FiguresError):
+        with pytest.raises(DeadEndError):
             made.others(70, 600, np.random.default_rng(0))
 
 
