@@ -7,6 +7,7 @@ from math import ceil, floor, inf
 from typing import TYPE_CHECKING
 
 from fedgen.errors import FiguresError
+from fedgen.statistics.vocabulary import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from gen.reconstruct.told import Told
 
-SIZES = ("users", "servers", "rooms", "memberships", "presences")
 # The mean of a margin times the number of its units is a total.
 _MEANS = {
     "users_per_server": ("servers", "users"),

@@ -3,8 +3,8 @@ r"""Which servers are in which room.
 Heads first. A head is in every room that is not another server's own: rooms that its users could fill are given to
 other hosts, small circles before wide ones, until the head hears no more of the others' messages than the figures say
 (:mod:`gen.reconstruct.rooms`). Then the homes of the body, largest servers first: every member but the first needs a
-place in one of his server's rooms, and is sought one where few servers are, in inverse proportion to their number. So
-the spread of a small server over wide rooms is its first user's. The other presences are dealt at random, largest
+place in one of his server's rooms, and is sought one where few servers are, the more so the larger ``circles``. So the
+spread of a small server over wide rooms is its first user's. The other presences are dealt at random, largest
 servers first, to the places that are left, a server at most once to a room.
 """
 
