@@ -43,7 +43,7 @@ def unmet(federation: Federation, figures: Figures) -> list[str]:
 
 class TestBuiltin:
     def test_all_judged_figures_are_met(self) -> None:
-        federation = reconstruct(builtin_figures(), seed=1)
+        federation = reconstruct(builtin_figures(), seed=2)  # a quick one; all of 1..20 are in the slow test
         assert unmet(federation, builtin_figures()) == []
         assert (federation.n_users, federation.n_servers) == (131463, 2003)
 
