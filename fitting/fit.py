@@ -13,18 +13,21 @@ import numpy as np
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
-from fitting.classes import pair_kind, size_class
+from fitting.classes import pair_kind
+from fitting.communities import communities
+from fitting.company import company
 from fitting.engine import engine as make_engine
 from fitting.heads import find_heads
 from fitting.model import (
-    DegreeTable,
     HeadTable,
-    MembershipTable,
     Model,
     PresenceTable,
+    ProfileTable,
     RoomTable,
     ServerTable,
     Sizes,
+    TypeTable,
+    UserTable,
     spare,
 )
 from fitting.tails import fit_tail
@@ -82,14 +85,17 @@ def fit(
     head_of[heads] = np.arange(len(heads))
     p = federation.presences
     n, m, e = federation.users_per_server, federation.rooms_per_server, federation.memberships_per_server
-    k, u, d = federation.servers_per_room, federation.users_per_room, federation.rooms_per_user
+    k, u = federation.servers_per_room, federation.users_per_room
 
-    server_kind = np.where(head_of >= 0, -1 - head_of, pair_kind(n, m))
-    room_kind = pair_kind(k, u - k + 1)
-    body = head_of < 0
-    of_body = body[p.server]
-    user_kind = server_kind[federation.user_server]
-    member = federation.membership_user
+    # Body servers in the order of their table; heads count down from -1.
+    body = np.flatnonzero(head_of < 0)
+    body = body[np.lexsort((e[body], m[body], n[body]))]
+    row = -1 - head_of
+    row[body] = np.arange(len(body))
+    community = communities(federation)
+    types, room_type = _types(community, pair_kind(k, u - k + 1))
+    of_body = row[p.server] >= 0
+    users, profiles = _user_tables(federation, row, room_type)
     return Model(
         sizes=Sizes(
             federation.n_servers,
@@ -111,13 +117,13 @@ def fit(
             for i, (symbol, values) in enumerate(quantities(federation).items())
         },
         heads=HeadTable(n[heads], m[heads], e[heads]),
-        servers=ServerTable(*_count(n[body], m[body], e[body])),
-        rooms=_room_table(federation, head_of, len(heads)),
-        degrees=DegreeTable(*_count(user_kind, d)),
-        presences=PresenceTable(*_count(server_kind[p.server][of_body], room_kind[p.room][of_body], p.users[of_body])),
-        memberships=MembershipTable(
-            *_count(user_kind[member], size_class(d)[member], room_kind[federation.membership_room])
-        ),
+        servers=ServerTable(n[body], m[body], e[body]),
+        rooms=_room_table(federation, community, head_of, len(heads)),
+        types=types,
+        presences=PresenceTable(*_count(row[p.server][of_body], room_type[p.room][of_body], p.users[of_body])),
+        users=users,
+        profiles=profiles,
+        company=company(federation),
         provenance=dict(provenance or {}),
     )
 
@@ -138,15 +144,49 @@ def _counted(i: int, progress: Progress) -> Progress:
     return report
 
 
-def _room_table(federation: Federation, head_of: Integers, n_heads: int) -> RoomTable:
+def _room_table(federation: Federation, community: Integers, head_of: Integers, n_heads: int) -> RoomTable:
     p = federation.presences
     composition = np.zeros((federation.n_rooms, n_heads), dtype=np.int64)
     of_head = head_of[p.server] >= 0
     composition[p.room[of_head], head_of[p.server[of_head]]] = p.users[of_head]
-    k, u, *head_users, number = _count(federation.servers_per_room, federation.users_per_room, *composition.T)
+    c, k, u, *head_users, number = _count(
+        community, federation.servers_per_room, federation.users_per_room, *composition.T
+    )
     dense = np.stack(head_users, axis=1) if head_users else np.zeros((len(k), 0), dtype=np.int64)
     row, head = np.nonzero(dense)
-    return RoomTable(k, u, number, row, head, dense[row, head])
+    return RoomTable(c, k, u, number, row, head, dense[row, head])
+
+
+def _types(community: Integers, kind: Integers) -> tuple[TypeTable, Integers]:
+    """The types and the type of each room."""
+    *columns, _ = _count(community, kind)
+    order = np.lexsort((kind, community))
+    new = np.diff(community[order], prepend=-1) | np.diff(kind[order], prepend=-1)
+    of_room = np.empty(len(kind), dtype=np.int64)
+    of_room[order] = np.cumsum(new != 0) - 1
+    return TypeTable(*columns), of_room
+
+
+def _user_tables(federation: Federation, row: Integers, room_type: Integers) -> tuple[UserTable, ProfileTable]:
+    """Users of one server who are in equally many rooms of each type share a row, told by a hash of their profile."""
+    user, type_, number = _count(federation.membership_user, room_type[federation.membership_room])
+    per_type = np.random.default_rng(0).integers(0, 2**63, size=int(room_type.max()) + 1, dtype=np.uint64)
+    profile = np.zeros(federation.n_users, dtype=np.uint64)
+    np.add.at(profile, user, per_type[type_] * number.astype(np.uint64))
+    home, d = row[federation.user_server], federation.rooms_per_user
+    order = np.lexsort((profile, d, home))
+    new = np.ones(len(order), dtype=bool)
+    for column in (home, d, profile):
+        new[1:] &= column[order][1:] == column[order][:-1]
+    new[1:] = ~new[1:]
+    first = np.flatnonzero(new)
+    of_row = order[first]  # a user that stands for its row
+    number_of_users = np.diff(first, append=len(order))
+    begins = np.searchsorted(user, np.arange(federation.n_users + 1))
+    sizes = (begins[1:] - begins[:-1])[of_row]
+    at = np.arange(int(sizes.sum())) + np.repeat(begins[of_row] - (np.cumsum(sizes) - sizes), sizes)
+    rows = np.repeat(np.arange(len(of_row)), sizes)
+    return UserTable(home[of_row], d[of_row].astype(np.int64), number_of_users), ProfileTable(rows, type_[at], number[at])
 
 
 def _count(*columns: Integers) -> tuple[Integers, ...]:

@@ -1,15 +1,16 @@
 """The model of a federation: laws first, then the measured tables that carry its dependence, in one JSON file.
 
-A model holds what :mod:`gen` needs and nothing of a single user: the sizes, a fitted law for each quantity, the head
-servers one by one, and five contingency tables (distinct tuples and how often each was measured). Its digest covers all
-of it but the provenance, so the same measurement gives the same digest at any time and place.
+A model holds what :mod:`gen` needs: the sizes, a fitted law for each quantity, the head servers one by one, the other
+servers, the rooms by community, and who goes to rooms of which *type* (community and size class). Nobody and no room has
+a name in it; a row of users tells how many rooms of each type a user is in, never which. Its digest covers all of it
+but the provenance.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from fedgen.errors import FormatError, ModelError
 from fedgen.shipped import shipped
-from fitting.classes import pair_kind, size_class
+from fitting.classes import pair_kind
 from fitting.margins import Margin
 from fitting.tails import LawFit
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Integers
 
 FORMAT = "fedgen-model"
-VERSION = 2
+VERSION = 3
 _LAWS = ("n", "m", "e", "k", "u", "x", "d")
 
 
@@ -54,22 +55,22 @@ class HeadTable:
 
 @dataclass(frozen=True, eq=False)
 class ServerTable:
-    """The body's servers: distinct (n, m, e) and how many servers have it."""
+    """The body's servers, one a row: n, m and e of each, (B,), in lexicographic order."""
 
     users: Integers
     rooms: Integers
     memberships: Integers
-    number: Integers
 
 
 @dataclass(frozen=True, eq=False)
 class RoomTable:
-    """The rooms: distinct (k, u, users of each head server) and how many rooms have it.
+    """The rooms: distinct (community, k, u, users of each head server) and how many rooms have it.
 
     The head servers' counts are sparse: ``head_users[i]`` users of head ``head[i]`` in the rooms of row ``row[i]``;
     rows rise.
     """
 
+    community: Integers
     servers: Integers
     users: Integers
     number: Integers
@@ -79,32 +80,56 @@ class RoomTable:
 
 
 @dataclass(frozen=True, eq=False)
-class DegreeTable:
-    """Users by the kind of their server (heads: -1, -2, ...) and their rooms d."""
+class TypeTable:
+    """The types of rooms that were measured: distinct (community, room kind), in lexicographic order."""
 
+    community: Integers
     kind: Integers
-    rooms: Integers
-    number: Integers
 
 
 @dataclass(frozen=True, eq=False)
 class PresenceTable:
-    """The body's presences by server kind, room kind and users (the count)."""
+    """The body's presences: of a row of :class:`ServerTable`, in rooms of a type, with so many users; how many."""
 
-    server_kind: Integers
-    room_kind: Integers
+    server: Integers
+    type: Integers
     users: Integers
     number: Integers
 
 
 @dataclass(frozen=True, eq=False)
-class MembershipTable:
-    """Memberships by server kind (heads: -1, -2, ...), class of the user's rooms d, and room kind."""
+class UserTable:
+    """Users of a row of :class:`ServerTable` (heads: -1, -2, ...) in d rooms of the same types; how many."""
 
-    kind: Integers
-    degree_class: Integers
-    room_kind: Integers
+    server: Integers
+    rooms: Integers
     number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileTable:
+    """In how many rooms of each type each user of a row of :class:`UserTable` is; rows rise."""
+
+    user: Integers
+    type: Integers
+    number: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Company:
+    """How often the same meet again (:mod:`fitting.company`).
+
+    Attributes:
+        server_pairs: pairs of servers that share a room of at most ``most_servers`` servers.
+        most_servers: the largest room that is looked at, in servers.
+        butterflies: pairs of users times pairs of rooms they share, of rooms of at most ``most_users`` users.
+        most_users: the largest room that is looked at, in users.
+    """
+
+    server_pairs: int
+    most_servers: int
+    butterflies: int
+    most_users: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +139,8 @@ class Model:
     Attributes:
         sizes: of the measurement.
         laws: by symbol: "n", "m", "e" (memberships beyond max(n, m)), "k", "u", "x" (users beyond one per server), "d".
-        heads, servers, rooms, degrees, presences, memberships: the tables.
+        heads, servers, rooms, types, presences, users, profiles: the tables.
+        company: how often the same meet again.
         provenance: where it came from.
     """
 
@@ -123,9 +149,11 @@ class Model:
     heads: HeadTable
     servers: ServerTable
     rooms: RoomTable
-    degrees: DegreeTable
+    types: TypeTable
     presences: PresenceTable
-    memberships: MembershipTable
+    users: UserTable
+    profiles: ProfileTable
+    company: Company
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -136,10 +164,11 @@ class Model:
     @cached_property
     def margins(self) -> dict[str, Margin]:
         """The margin of each coordinate that is drawn: "n", "m" over body servers, "k", "x" over rooms, "d"."""
-        s, r, d = self.servers, self.rooms, self.degrees
+        s, r, d = self.servers, self.rooms, self.users
+        each = np.ones_like(s.users)
         columns = {
-            "n": (s.users, s.number),
-            "m": (s.rooms, s.number),
+            "n": (s.users, each),
+            "m": (s.rooms, each),
             "k": (r.servers, r.number),
             "x": (r.users - r.servers + 1, r.number),
             "d": (d.rooms, d.number),
@@ -166,6 +195,7 @@ class Model:
         return {
             "sizes": {f.name: getattr(self.sizes, f.name) for f in fields(Sizes)},
             "laws": {name: law.to_dict() for name, law in self.laws.items()},
+            "company": asdict(self.company),
             **{name: _columns(getattr(self, name)) for name in _TABLES},
         }
 
@@ -226,6 +256,7 @@ class Model:
             model = cls(
                 sizes=msgspec.convert(body["sizes"], Sizes),
                 laws=msgspec.convert(body["laws"], dict[str, LawFit]),
+                company=msgspec.convert(body["company"], Company),
                 provenance=msgspec.convert(data.get("provenance", {}), dict[str, Any]),
                 **{name: _table(table, body[name], name) for name, table in _TABLES.items()},
             )
@@ -239,43 +270,46 @@ _TABLES: dict[str, type[Any]] = {
     "heads": HeadTable,
     "servers": ServerTable,
     "rooms": RoomTable,
-    "degrees": DegreeTable,
+    "types": TypeTable,
     "presences": PresenceTable,
-    "memberships": MembershipTable,
+    "users": UserTable,
+    "profiles": ProfileTable,
 }
 
 
 def _check(model: Model) -> None:
     """Raise ValueError where no federation has such a model: sums, ranges and order, which no digest vouches for."""
-    s, heads, servers, rooms = model.sizes, model.heads, model.servers, model.rooms
-    n_heads, top = len(heads.users), np.array(s.memberships)
-    kinds = (0, int(pair_kind(top, top)))
-    with_heads = (-n_heads, kinds[1])
+    s, heads, servers, rooms, users = model.sizes, model.heads, model.servers, model.rooms, model.users
+    n_heads, n_body, n_types, top = len(heads.users), len(servers.users), len(model.types.kind), np.array(s.memberships)
     ranges = {
+        "rooms.community": (0, s.rooms - 1),
         "rooms.row": (0, len(rooms.number) - 1),
         "rooms.head": (0, n_heads - 1),
-        "degrees.kind": with_heads,
-        "presences.server_kind": kinds,
-        "presences.room_kind": kinds,
-        "memberships.kind": with_heads,
-        "memberships.degree_class": (0, int(size_class(top))),
-        "memberships.room_kind": kinds,
+        "types.community": (0, s.rooms - 1),
+        "types.kind": (0, int(pair_kind(top, top))),
+        "presences.server": (0, n_body - 1),
+        "presences.type": (0, n_types - 1),
+        "users.server": (-n_heads, n_body - 1),
+        "profiles.user": (0, len(users.number) - 1),
+        "profiles.type": (0, n_types - 1),
     }
     for table in _TABLES:
         for column, values in _columns(getattr(model, table)).items():
             low, high = ranges.get(f"{table}.{column}", (1, s.memberships))
             if values and not low <= min(values) <= max(values) <= high:
                 raise ValueError(f"{table}.{column} holds a number outside {low} to {high}")
+    of_user = model.profiles.number * users.number[model.profiles.user]
     for name, counted, size in (
-        ("servers", servers.number.sum() + n_heads, s.servers),
-        ("users", model.degrees.number.sum(), s.users),
+        ("servers", n_body + n_heads, s.servers),
+        ("users", users.number.sum(), s.users),
         ("rooms", rooms.number.sum(), s.rooms),
-        ("memberships", model.memberships.number.sum(), s.memberships),
+        ("memberships", of_user.sum(), s.memberships),
+        ("memberships", rooms.users @ rooms.number, s.memberships),
         ("presences", model.presences.number.sum() + rooms.number[rooms.row].sum(), s.presences),
     ):
         if counted != size or size < 1:
             raise ValueError(f"sizes.{name} is {size}, the tables count {counted}")
-    if len(servers.number) == 0:
+    if n_body == 0:
         raise ValueError("servers is empty")
     for name, servers_of in (("heads", heads), ("servers", servers)):
         n, m, e = servers_of.users, servers_of.rooms, servers_of.memberships
@@ -283,15 +317,24 @@ def _check(model: Model) -> None:
             raise ValueError(f"{name}.memberships are outside [max(users, rooms), users rooms]")
     if np.any(rooms.servers > rooms.users):
         raise ValueError("rooms has more servers than users somewhere")
+    home = np.where(users.server < 0, n_body - 1 - users.server, users.server)
+    everyone = [np.concatenate((getattr(servers, c), getattr(heads, c))) for c in ("users", "rooms", "memberships")]
+    for name, found, wanted in (
+        ("users.number", np.bincount(home, users.number, minlength=s.servers), everyone[0]),
+        ("presences.number", np.bincount(model.presences.server, model.presences.number, minlength=n_body), servers.rooms),
+        ("profiles.number", np.bincount(home[model.profiles.user], of_user, minlength=s.servers), everyone[2]),
+        ("profiles.number", np.bincount(model.profiles.user, model.profiles.number, minlength=len(home)), users.rooms),
+    ):
+        if len(found) != len(wanted) or np.any(found != wanted):
+            raise ValueError(f"{name} does not sum to what the servers and users have")
     for name, rising in (
         ("rooms.row", rooms.row),
-        ("degrees.kind", model.degrees.kind),
-        ("memberships.kind", model.memberships.kind),
+        ("presences.server", model.presences.server),
+        ("users.server", users.server),
+        ("profiles.user", model.profiles.user),
     ):
         if np.any(np.diff(rising) < 0):
             raise ValueError(f"{name} does not rise")
-        if name.endswith("kind") and np.count_nonzero(np.unique(rising) < 0) != n_heads:
-            raise ValueError(f"{name} lacks a head server")
     if set(model.laws) != set(_LAWS):
         raise ValueError(f"laws are not {', '.join(_LAWS)}")
     for name, law in model.laws.items():

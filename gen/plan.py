@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from fedgen.errors import InfeasibleError, UsageError
 from fedgen.provenance import versions
 from fitting.model import Model
 from gen.apportion import reconcile
+
+Margins = Literal["drawn", "measured"]
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -42,6 +44,7 @@ class Plan:
         seed: of the draw.
         model: digest of the model.
         measured: sizes of the measurement.
+        margins: ``drawn`` from the laws, or as ``measured``.
     """
 
     servers: int
@@ -53,6 +56,12 @@ class Plan:
     seed: int
     model: str
     measured: Sizes
+    margins: Margins = "drawn"
+
+    @property
+    def regions(self) -> int:
+        """How many times as large as the measurement, in servers."""
+        return max(1, round(self.servers / self.measured.servers))
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as it is written to ``plan.json``; numbers under ``growth`` are factors over the measurement."""
@@ -61,6 +70,7 @@ class Plan:
         return {
             "fedgen": version("fedgen"),
             "model": self.model,
+            "margins": self.margins,
             "sizes": sizes,
             "expected": {"memberships": self.memberships, "presences": self.presences},
             "growth": {
@@ -71,6 +81,7 @@ class Plan:
                 "rooms_per_server": self.presences / self.servers / (measured.presences / measured.servers),
                 "users_per_room": self.memberships / self.rooms / (measured.memberships / measured.rooms),
                 "largest_room": "as measured",
+                "regions": self.regions,
             },
             "seed": self.seed,
             "versions": versions(),
@@ -78,16 +89,22 @@ class Plan:
 
 
 def make_plan(
-    model: Model, *, servers: int | None = None, users: int | None = None, rooms: int | None = None, seed: int = 0
+    model: Model,
+    *,
+    servers: int | None = None,
+    users: int | None = None,
+    rooms: int | None = None,
+    margins: Margins = "drawn",
+    seed: int = 0,
 ) -> Plan:
     """Settle the sizes of a federation.
 
     Args:
         model: the fitted model. servers, users, rooms: >= 1; what is not given follows the first that is, in
-        proportion; none given: as measured. seed: >= 0.
+        proportion; none given: as measured. margins: ``measured`` has the measured sizes and no other. seed: >= 0.
 
     Raises:
-        UsageError: a size or the seed is not a whole number in its range.
+        UsageError: a size or the seed is not a whole number in its range, or no such margins.
         InfeasibleError: fewer users than servers, or more than the memory of this machine holds.
     """
     if not isinstance(model, Model):
@@ -97,7 +114,16 @@ def make_plan(
             raise UsageError(f"{name}: {size} is not a size; give a whole number from 1 up")
     if not _whole(seed) or seed < 0:
         raise UsageError(f"seed: {seed} is not a seed; give a whole number from 0 up")
+    if margins not in get_args(Margins):
+        raise UsageError(f"margins: {margins!r} is not known; give {' or '.join(get_args(Margins))}")
     s = model.sizes
+    if margins == "measured":
+        for name, size in (("servers", servers), ("users", users), ("rooms", rooms)):
+            if size not in (None, getattr(s, name)):
+                raise InfeasibleError(
+                    f"measured margins are those of {getattr(s, name)} {name}, not of {size}; "
+                    f"leave --{name} out or draw the margins"
+                )
     factor = next((a / b for a, b in ((servers, s.servers), (users, s.users), (rooms, s.rooms)) if a is not None), 1.0)
     n_servers = servers if servers is not None else max(1, round(factor * s.servers))
     n_users = users if users is not None else max(n_servers, round(factor * s.users))
@@ -120,10 +146,11 @@ def make_plan(
         rooms=n_rooms,
         memberships=memberships,
         presences=presences,
-        head_users=_head_users(model, n_servers, n_users),
+        head_users=model.heads.users if margins == "measured" else _head_users(model, n_servers, n_users),
         seed=int(seed),
         model=model.digest,
         measured=s,
+        margins=margins,
     )
 
 

@@ -1,10 +1,12 @@
 r"""Layer 2: which server is in which room, with how many users.
 
-A server of the body has m *stubs* whose counts sum to e, a room has *places* whose counts sum to its body users; both
-sets of counts are shared out in proportion to counts measured in servers and rooms of the same kind. Stub and place
-meet by the measured mixing of (server kind) with (room kind, class of count), and by count within a kind. The stub's
-count is what holds, so e, m and count <= n are exact; where a room's sum then misses its users, users are moved
-between two rooms of one server, head servers included, which changes no total but the two rooms'.
+A server of the body has m *stubs*, one for each ticket that it inherited (:mod:`gen.inheritance`): the type of a room,
+and how many users of the measured server were in it; in that proportion the stubs' counts sum to e. A room has
+*places* whose counts sum to its body users, in proportion to counts measured in rooms of its kind. Stubs and places of the
+same type and count meet, then those of the same type, then of ever coarser ones (:mod:`gen.meeting`). The stub's count
+is what holds, so e, m and count <= n are exact; where a room's sum then misses its users, users are moved between two
+rooms of one server, head servers included, which changes no total but the two rooms'. Last, servers change places
+until as many pairs of them share a room as should (:mod:`gen.company`).
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from fitting.classes import nearest_kind, pair_kind, size_class
-from gen.apportion import apportion, reconcile
+from fitting.classes import nearest_kind
+from gen.apportion import apportion, bend, reconcile
+from gen.company import reunite_servers
+from gen.inheritance import use_tickets
 from gen.matching import match
-from gen.mixing import Conditional, blend, draw_rows, pass_on
+from gen.meeting import meet
+from gen.mixing import Conditional
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
+from gen.types import ticket_types
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from gen.plan import Plan
     from gen.rooms import Rooms
     from gen.servers import Servers
+    from gen.types import RoomTypes
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +46,18 @@ class Placement:
         room: (K,).
         users: (K,) counts, 1 <= users <= n.
         server_users: (S,) n.
+        types: (R,) of the rooms.
+        like: (S,) the measured server whose company each inherits: heads, the last one first, then the body's rows.
+        region: (S,) where each lives; -1 for head servers, which are everywhere.
     """
 
     offsets: Integers
     room: Integers
     users: Integers
     server_users: Integers
+    types: RoomTypes
+    like: Integers
+    region: Integers
 
     @property
     def server(self) -> Integers:
@@ -59,6 +72,7 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     server = np.concatenate((rooms.head, owner + n_heads))
     room = np.concatenate((rooms.head_room, room))
     users = np.concatenate((rooms.head_users, users))
+    server = reunite_servers(server, room, users, n_heads, plan, model, rooms.types)
     order = np.argsort(server * np.int64(plan.rooms) + room)
     n = np.concatenate((plan.head_users, servers.users))
     offsets = offsets_of(np.bincount(server, minlength=plan.servers))
@@ -67,41 +81,55 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     wanted = rooms.body_users + np.bincount(rooms.head_room, weights=rooms.head_users, minlength=plan.rooms)
     gap = wanted.astype(np.int64) - np.bincount(room, weights=users, minlength=plan.rooms).astype(np.int64)
     _settle(offsets, room, users, n, gap)
-    return Placement(offsets, room, users, n)
+    measured_heads = len(model.heads.users)
+    like = np.concatenate((measured_heads - 1 - np.arange(n_heads), measured_heads + servers.like))
+    region = np.concatenate((np.full(n_heads, -1), servers.region))
+    return Placement(offsets, room, users, n, rooms.types, like, region)
 
 
 def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tuple[Integers, Integers, Integers]:
     """(server, room, users) of each body presence."""
-    kind = pair_kind(servers.users, servers.rooms)
-    room_kind = pair_kind(rooms.servers, _beyond(rooms) + 1)
     stubs, places = offsets_of(servers.rooms), offsets_of(rooms.body_servers)
     stub_owner = np.repeat(np.arange(len(servers.users)), servers.rooms)
     place_room = np.repeat(np.arange(plan.rooms), rooms.body_servers)
 
     rng = stream(plan.seed, Stage.PRESENCE_COUNTS)
     table = model.presences
-    by_server = _like(table.server_kind, table.users, table.number)
-    by_room = _like(table.room_kind, table.users, table.number)
-    alike = by_server.draw(nearest_kind(kind, by_server.keys)[stub_owner], rng)
+    rows = offsets_of(np.bincount(table.server, minlength=len(model.servers.users)))
+    entry = take(rows, servers.like)
+    owner = np.repeat(np.arange(len(servers.users)), np.diff(rows)[servers.like])
+    wanted = ticket_types(model, table.type[entry], servers.region[owner]).levels[0]
+    kinds, place = np.unique(np.concatenate((wanted, rooms.types.levels[0])), return_inverse=True)
+    there = np.bincount(place[len(entry) :], weights=rooms.body_servers, minlength=len(kinds))
+    used = use_tickets(table.number[entry], owner, place[: len(entry)], servers.rooms, there, rng)
+    ticket = np.repeat(entry, used)
     spare = servers.memberships - servers.rooms
-    stub_count = 1 + apportion(spare, stubs, alike - 1, (servers.users - 1)[stub_owner], rng)
-    alike = by_room.draw(nearest_kind(room_kind, by_room.keys)[place_room], rng)
+    most = (servers.users - 1)[stub_owner]
+    stub_count = 1 + apportion(spare, stubs, bend(spare, stubs, table.users[ticket] - 1, most), most, rng)
+    kind = rooms.types.kind
+    by_room = _like(model.types.kind[table.type], table.users, table.number)
+    alike = by_room.draw(nearest_kind(kind, by_room.keys)[place_room], rng)
     most = np.full(len(place_room), int(servers.users.max()) - 1)
     body_users = reconcile(rooms.body_users, rooms.body_servers, plan.users, int(servers.memberships.sum()), rng)
     place_count = 1 + apportion(body_users - rooms.body_servers, places, alike - 1, most, rng)
 
     rng = stream(plan.seed, Stage.PLACEMENT)
-    wish, stub_class = _wishes(model, kind[stub_owner], room_kind[place_room], place_count, rng)
-    by_count = np.empty_like(wish)
-    by_count[_sorted(np.zeros_like(wish), place_count, rng)] = np.arange(len(wish))
-    wish = pass_on(wish, by_count, np.bincount(stub_class, minlength=int(wish.max()) + 1))
-    slot_order = np.lexsort((by_count, wish))
-    stub_order = _sorted(stub_class, stub_count, rng)
+    slots = rooms.types.take(place_room)
+    wanted = ticket_types(model, table.type[ticket], servers.region[stub_owner])
+    step = int(max(stub_count.max(), place_count.max())) + 1
+    by_count = slots.levels[0] * step + place_count
+    stub_of = meet(
+        (by_count, *slots.levels),
+        (wanted.levels[0] * step + stub_count, *wanted.levels),
+        (slots.kind * step + place_count, wanted.kind * step + stub_count),
+        rng,
+    )
+    order = np.argsort(by_count, kind="stable")
     matching = match(
         blocks=places,
         block_group=np.zeros(plan.rooms, dtype=np.int64),
-        slot_order=slot_order,
-        stub_order=stub_order,
+        slot_order=order,
+        stub_order=stub_of[order],
         stub_owner=stub_owner,
         group_slots=np.array([0, len(stub_owner)]),
         group_owners=np.array([0, len(servers.users)]),
@@ -112,45 +140,9 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     return matching.owner, place_room, users
 
 
-def _beyond(rooms: Rooms) -> Integers:
-    """u - k, (R,)."""
-    heads = np.bincount(rooms.head_room, weights=rooms.head_users - 1, minlength=len(rooms.body_users))
-    return rooms.body_users - rooms.body_servers + heads.astype(np.int64)
-
-
 def _like(key: Integers, value: Integers, number: Integers) -> Conditional:
     order = np.argsort(key, kind="stable")
     return Conditional(key[order], value[order], number[order])
-
-
-def _wishes(
-    model: Model,
-    stub_kind: Integers,
-    place_kind: Integers,
-    place_count: Integers,
-    rng: np.random.Generator,
-) -> tuple[Integers, Integers]:
-    """The server kind that each place wishes for and that each stub has, as row numbers of one table."""
-    table = model.presences
-    step = 64  # more than there are classes of counts
-    measured_column = table.room_kind * step + size_class(table.users)
-    column = place_kind * step + size_class(place_count)
-    rows, stub_row = np.unique(np.concatenate((table.server_kind, stub_kind)), return_inverse=True)
-    columns, place_column = np.unique(np.concatenate((measured_column, column)), return_inverse=True)
-    measured = np.zeros((len(rows), len(columns)))
-    n = len(table.number)
-    np.add.at(measured, (stub_row[:n], place_column[:n]), table.number)
-    blended = blend(
-        measured,
-        np.bincount(stub_row[n:], minlength=len(rows)).astype(np.float64),
-        np.bincount(place_column[n:], minlength=len(columns)).astype(np.float64),
-    )
-    return draw_rows(blended, place_column[n:], rng), stub_row[n:]
-
-
-def _sorted(kind: Integers, count: Integers, rng: np.random.Generator) -> Integers:
-    """The order by kind, then count, random among equals."""
-    return np.lexsort((rng.random(len(kind)), count, kind))
 
 
 def _enough(users: Integers, offsets: Integers, n: Integers, rng: np.random.Generator) -> Integers:

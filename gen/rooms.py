@@ -1,19 +1,23 @@
-r"""Layer 1, rooms: how many servers and users each has, and how many of them on each head server.
+r"""Layer 1, rooms: how many servers and users each has, and how many of its users on each head server.
 
-A measured room is chosen at random; its ranks in (k, u - k) become a new pair through the beta copula
-(:mod:`fitting.margins`); its head servers stay with it, and the users beyond one per server are shared over them and
-the body in the measured proportions. So k <= u holds by construction. A pool of such draws is conditioned on the
-totals of the plan (:mod:`gen.exchange`).
+*Drawn*: (k, u - k) come from the smoothed copula (:mod:`fitting.margins`), so that k <= u by construction; a pool of
+such draws is conditioned on the totals of the plan (:mod:`gen.exchange`): presences, memberships, and those of each head
+server, were its share of each room as in the measured room whose ranks the draw began with. Then each room inherits
+its company (:mod:`gen.composition`).
+
+*Measured*: the rooms as they are in the model, head servers and all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fitting.margins import draw_levels
 from gen.apportion import apportion, reconcile
+from gen.composition import compose, row_types
 from gen.exchange import exchange, pool_size, stretch
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
@@ -21,7 +25,9 @@ from gen.streams import Stage, stream
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
     from fitting.model import Model
+    from gen.composition import Company
     from gen.plan import Plan
+    from gen.types import RoomTypes
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,7 @@ class Rooms:
     """The rooms before any server of the body is placed.
 
     Attributes:
+        types: (R,) the type of each room: that of the measured room whose company it inherits.
         body_servers: (R,) how many servers of the body each room has.
         body_users: (R,) how many users those have in it, >= body_servers.
         head_offsets: (R + 1,) the head presences of room r are ``head_offsets[r]:head_offsets[r + 1]``.
@@ -36,6 +43,7 @@ class Rooms:
         head_users: (P,) its users in the room.
     """
 
+    types: RoomTypes
     body_servers: Integers
     body_users: Integers
     head_offsets: Integers
@@ -56,73 +64,81 @@ class Rooms:
 def draw_rooms(model: Model, plan: Plan) -> Rooms:
     """Draw the plan's rooms: totals near the plan's, every head server in at least one, with all its memberships."""
     rng = stream(plan.seed, Stage.ROOMS)
-    pool = _draw(model, plan, pool_size(plan.rooms), rng)
-    goal = _goal(model, plan)
-    chosen = exchange(_totals(pool, len(plan.head_users)), plan.rooms, goal, rng)
-    at = take(pool.head_offsets, chosen)
-    rooms = Rooms(
-        pool.body_servers[chosen],
-        pool.body_users[chosen],
-        offsets_of(np.diff(pool.head_offsets)[chosen]),
-        pool.head[at],
-        pool.head_users[at],
-    )
-    return _seat_heads(_fill(rooms, plan, rng), model, plan, goal[2:], rng)
+    if plan.margins == "measured":
+        return _measured(model, rng)
+    rows = np.repeat(np.arange(len(model.rooms.number)), model.rooms.number)
+    k, x, start = _sizes(model, plan, rows, rng)
+    company = compose(model, plan, rows, k, x, start, rng)
+    body = np.clip(k - np.diff(company.offsets), 0, plan.servers - len(plan.head_users))
+    shared, of_body = _share(plan, x, body, company, rng)
+    rooms = Rooms(company.types, body, body + of_body, company.offsets, company.head, 1 + shared)
+    return _seat_heads(_fill(rooms, plan, rng), model, plan, rng)
 
 
-def _draw(model: Model, plan: Plan, count: int, rng: np.random.Generator) -> Rooms:
-    """Independent rooms."""
+def _measured(model: Model, rng: np.random.Generator) -> Rooms:
     table = model.rooms
-    n_heads, n_body = len(plan.head_users), plan.servers - len(plan.head_users)
-    upto = np.cumsum(table.number)
-    row = np.searchsorted(upto, rng.integers(0, upto[-1], size=count), side="right")
+    row = rng.permutation(np.repeat(np.arange(len(table.number)), table.number))
+    head_offsets = offsets_of(np.bincount(table.row, minlength=len(table.number)))
+    at = take(head_offsets, row)
+    present = offsets_of(np.diff(head_offsets)[row])
+    of_heads = np.bincount(table.row, weights=table.head_users, minlength=len(table.number)).astype(np.int64)
+    return Rooms(
+        row_types(model, row, np.zeros_like(row)),
+        table.servers[row] - np.diff(present),
+        table.users[row] - of_heads[row],
+        present,
+        table.head[at],
+        table.head_users[at],
+    )
 
-    k, x = table.servers[row], (table.users - table.servers)[row]
-    most_k, most_x = int(table.servers.max()), int((table.users - table.servers).max())
-    k = model.margins["k"].redraw(k, rng, top=most_k)
-    x = model.margins["x"].redraw(x + 1, rng, top=most_x + 1) - 1
+
+def _sizes(
+    model: Model, plan: Plan, rows: Integers, rng: np.random.Generator
+) -> tuple[Integers, Integers, Integers]:
+    """k and u - k of every room, such that presences, memberships and those of each head server add up.
+
+    Also which of the measured ``rows`` its ranks began with.
+    """
+    table, n_heads = model.rooms, len(plan.head_users)
+    beyond = table.users - table.servers
+    most_k, most_x = int(table.servers.max()), int(beyond.max())
+    levels, start = draw_levels((table.servers[rows], beyond[rows]), pool_size(plan.rooms), rng, "rooms")
+    k = model.margins["k"].quantile(levels[0], top=most_k)
+    x = model.margins["x"].quantile(levels[1], top=most_x + 1) - 1
+    of_beyond = plan.memberships - plan.presences
     k = stretch(k, 1, most_k, plan.presences / plan.rooms, plan.rooms, rng)
-    x = stretch(x, 0, most_x, (plan.memberships - plan.presences) / plan.rooms, plan.rooms, rng)
+    x = stretch(x, 0, most_x, of_beyond / plan.rooms, plan.rooms, rng)
 
     kept = table.head < n_heads
-    head_offsets = offsets_of(np.bincount(table.row[kept], minlength=len(table.servers)))
-    at = take(head_offsets, row)
-    head, measured_users = table.head[kept][at], table.head_users[kept][at]
-    n_present = np.diff(head_offsets)[row]
-    body = np.clip(k - n_present, 0, n_body)
+    present, share = np.zeros((len(table.number), n_heads)), np.zeros((len(table.number), n_heads))
+    present[table.row[kept], table.head[kept]] = 1.0
+    share[table.row[kept], table.head[kept]] = ((table.head_users - 1) / np.maximum(beyond[table.row], 1))[kept]
+    of_heads = present[rows[start]] + share[rows[start]] * x[:, None]
+    goal = np.concatenate(([plan.presences, of_beyond], _head_memberships(model, plan)))
+    chosen = exchange(np.column_stack((k, x, of_heads)), plan.rooms, goal, rng)
+    return k[chosen], x[chosen], start[chosen]
 
-    # The parts of a room: its head servers, then the body, each with its measured users beyond one per server.
-    present = offsets_of(n_present)
-    parts = offsets_of(n_present + 1)
+
+def _head_memberships(model: Model, plan: Plan) -> Floats:
+    """(H,) memberships of each head server: in proportion to its users."""
+    n_heads = len(plan.head_users)
+    return plan.head_users * model.heads.memberships[:n_heads] / model.heads.users[:n_heads]
+
+
+def _share(
+    plan: Plan, x: Integers, body: Integers, company: Company, rng: np.random.Generator
+) -> tuple[Integers, Integers]:
+    """The users of each room beyond one per server: those of its head servers, and those of its body."""
+    present = np.diff(company.offsets)
+    parts = offsets_of(present + 1)  # head servers, then the body
     of_head = np.ones(int(parts[-1]), dtype=bool)
     of_head[parts[1:] - 1] = False
-    weights, caps = np.zeros(len(of_head), dtype=np.int64), np.zeros(len(of_head), dtype=np.int64)
-    weights[of_head], caps[of_head] = measured_users - 1, plan.head_users[head] - 1
-    measured_heads = np.diff(np.concatenate(([0], np.cumsum(measured_users - 1)))[present])
-    weights[~of_head] = (table.users - table.servers)[row] - measured_heads
-    body_users_at_most = plan.users - int(plan.head_users.sum())
-    caps[~of_head] = np.where(body > 0, np.maximum(body_users_at_most - body, 0), 0)
+    weights, caps = np.zeros(len(of_head)), np.zeros(len(of_head), dtype=np.int64)
+    weights[of_head], caps[of_head] = company.share, plan.head_users[company.head] - 1
+    weights[~of_head] = company.body_share
+    caps[~of_head] = np.where(body > 0, np.maximum(plan.users - int(plan.head_users.sum()) - body, 0), 0)
     shared = apportion(x, parts, weights, caps, rng)
-    return Rooms(body, body + shared[~of_head], present, head, 1 + shared[of_head])
-
-
-def _totals(rooms: Rooms, n_heads: int) -> Integers:
-    """(rooms, 2 + H): body presences, body memberships, memberships of each head."""
-    totals = np.zeros((len(rooms.body_servers), 2 + n_heads), dtype=np.int64)
-    totals[:, 0], totals[:, 1] = rooms.body_servers, rooms.body_users
-    totals[rooms.head_room, 2 + rooms.head] = rooms.head_users
-    return totals
-
-
-def _goal(model: Model, plan: Plan) -> Floats:
-    """The totals the plan aims at, in the columns of :func:`_totals`."""
-    heads, n_heads = model.heads, len(plan.head_users)
-    memberships = plan.head_users * heads.memberships[:n_heads] / heads.users[:n_heads]
-    presences = np.minimum(heads.rooms[:n_heads] * plan.rooms / model.sizes.rooms, np.minimum(plan.rooms, memberships))
-    n_body = plan.servers - n_heads
-    body_presences = max(plan.presences - presences.sum(), n_body)
-    body_memberships = max(plan.memberships - memberships.sum(), body_presences)
-    return np.concatenate(([body_presences, body_memberships], memberships))
+    return shared[of_head], shared[~of_head]
 
 
 def _fill(rooms: Rooms, plan: Plan, rng: np.random.Generator) -> Rooms:
@@ -132,24 +148,23 @@ def _fill(rooms: Rooms, plan: Plan, rng: np.random.Generator) -> Rooms:
         return rooms
     low = (np.diff(rooms.head_offsets) == 0).astype(np.int64)
     body = reconcile(np.maximum(rooms.body_servers, low), low, n_body, n_body, rng)
-    return Rooms(body, np.maximum(rooms.body_users, body), rooms.head_offsets, rooms.head, rooms.head_users)
+    return replace(rooms, body_servers=body, body_users=np.maximum(rooms.body_users, body))
 
 
-def _seat_heads(rooms: Rooms, model: Model, plan: Plan, memberships: Floats, rng: np.random.Generator) -> Rooms:
+def _seat_heads(rooms: Rooms, model: Model, plan: Plan, rng: np.random.Generator) -> Rooms:
     """Every head server in a room at least, and its memberships settled, as far as its rooms can hold them."""
     absent = np.setdiff1d(np.arange(len(plan.head_users)), rooms.head)
     if len(absent):
         where = np.concatenate((rooms.head_room, rng.integers(0, plan.rooms, size=len(absent))))
         order = np.argsort(where, kind="stable")
-        rooms = Rooms(
-            rooms.body_servers,
-            rooms.body_users,
-            offsets_of(np.bincount(where, minlength=plan.rooms)),
-            np.concatenate((rooms.head, absent))[order],
-            np.concatenate((rooms.head_users, np.ones_like(absent)))[order],
+        rooms = replace(
+            rooms,
+            head_offsets=offsets_of(np.bincount(where, minlength=plan.rooms)),
+            head=np.concatenate((rooms.head, absent))[order],
+            head_users=np.concatenate((rooms.head_users, np.ones_like(absent)))[order],
         )
     users = rooms.head_users.copy()
-    largest = int(model.rooms.users.max())
+    memberships, largest = _head_memberships(model, plan), int(model.rooms.users.max())
     for h, n in enumerate(plan.head_users.tolist()):
         mine = np.flatnonzero(rooms.head == h)
         fewest = max(n, len(mine))
@@ -157,4 +172,8 @@ def _seat_heads(rooms: Rooms, model: Model, plan: Plan, memberships: Floats, rng
         most = n if largest * len(mine) < fewest else min(n, largest)
         goal = min(max(round(memberships[h]), fewest), most * len(mine))
         users[mine] = reconcile(users[mine], 1, most, goal, rng)
-    return Rooms(rooms.body_servers, rooms.body_users, rooms.head_offsets, rooms.head, users)
+    # What the heads were changed by is made up for by the body, as far as every presence has its user.
+    body = plan.memberships - int(users.sum())
+    low, high = rooms.body_servers, np.where(rooms.body_servers > 0, plan.users, 0)
+    body = min(max(body, int(low.sum())), int(high.sum()))
+    return replace(rooms, head_users=users, body_users=reconcile(rooms.body_users, low, high, body, rng))

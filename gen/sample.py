@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Federation
     from fedgen.progress import Progress
     from fitting.model import Model
+    from gen.plan import Margins
 
 
 def sample(
@@ -28,6 +29,7 @@ def sample(
     servers: int | None = None,
     users: int | None = None,
     rooms: int | None = None,
+    margins: Margins = "drawn",
     seed: int = 0,
     progress: Progress = silent,
 ) -> Federation:
@@ -37,6 +39,8 @@ def sample(
         model: the fitted model.
         servers, users, rooms: exact sizes, >= 1; what is not given keeps its measured ratio to the first that is. None
             given: the measured sizes.
+        margins: ``drawn`` from the fitted laws, or the ``measured`` ones of every server, room and user, with all else
+            drawn anew; that is for testing the model, and has the measured sizes.
         seed: the same seed and sizes give the same federation.
         progress: told about each layer.
 
@@ -44,7 +48,7 @@ def sample(
         UsageError: a size or the seed is not a whole number in its range.
         InfeasibleError: sizes that cannot be met together.
     """
-    return draw(model, make_plan(model, servers=servers, users=users, rooms=rooms, seed=seed), progress)
+    return draw(model, make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed), progress)
 
 
 def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:

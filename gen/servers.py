@@ -1,11 +1,14 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
-n and m are drawn through the beta copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are those of the
-measured tuple in proportion to the new max(n, m), so that users of a large server keep their mean of rooms, capped so
+*Drawn*: n and m come through the smoothed copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are those of
+the measured tuple in proportion to the new max(n, m), so that users of a large server keep their mean of rooms, capped so
 that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer
 memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of
 the federation. The draws are then conditioned on the users of the plan and on the places that the rooms offer
-(:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places.
+(:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places. Each server then inherits the company of a
+measured one (:mod:`gen.inheritance`): of those with about as many users the one of its rank by rooms.
+
+*Measured*: the servers as they are in the model.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fitting.classes import size_class
 from fitting.heads import smallest_share
+from fitting.margins import draw_levels
 from fitting.model import spare
 from gen.apportion import reconcile
 from gen.exchange import exchange, pool_size, stretch
+from gen.inheritance import inherit
 from gen.streams import Stage, stream
 
 if TYPE_CHECKING:
@@ -31,16 +37,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Servers:
-    """n, m and e of the body's servers, each (S_body,)."""
+    """The body's servers, (B,) each.
+
+    Attributes:
+        users, rooms, memberships: n, m and e.
+        like: the row of the model's servers whose company each inherits.
+        region: where it lives.
+    """
 
     users: Integers
     rooms: Integers
     memberships: Integers
+    like: Integers
+    region: Integers
 
 
 def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     """Draw the plan's body servers for the places that ``rooms`` offer."""
     rng = stream(plan.seed, Stage.SERVERS)
+    table = model.servers
+    if plan.margins == "measured":
+        like = rng.permutation(len(table.users))
+        return Servers(table.users[like], table.rooms[like], table.memberships[like], like, np.zeros_like(like))
     count = plan.servers - len(plan.head_users)
     users, places = plan.users - int(plan.head_users.sum()), int(rooms.body_servers.sum())
     offering = int(np.count_nonzero(rooms.body_servers))
@@ -48,11 +66,10 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
 
     ceiling = _ceiling(model, wanted + int(rooms.head_users.sum()))
     tops = (min(users - count + 1, ceiling), min(offering, ceiling), ceiling)
-    pool = _draw(model, count, (users / count, places / count, wanted / count), tops, rng)
-    columns = np.stack((pool.users, pool.rooms, pool.memberships), axis=1)
+    columns = np.stack(_draw(model, count, (users / count, places / count, wanted / count), tops, rng), axis=1)
     n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
     n = reconcile(n, 1, users - count + 1, users, rng)
-    most = int(model.degrees.rooms.max())  # rooms of a user, bounded as measured unless the plan asks for more
+    most = int(model.users.rooms.max())  # rooms of a user, bounded as measured unless the plan asks for more
     if np.minimum(n * most, offering).sum() < places:
         most = offering
     m = reconcile(m, 1, np.minimum(n * most, offering), places, rng)
@@ -61,7 +78,10 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     high = modest if modest.sum() >= wanted else high
     e = np.clip(e, low, high)
     e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
-    return Servers(n, m, e)
+    like, region = inherit(
+        (size_class(n), m, n), (size_class(table.users), table.rooms, table.users), plan.regions, rng
+    )
+    return Servers(n, m, e, like, region)
 
 
 def _ceiling(model: Model, memberships: int) -> int:
@@ -73,18 +93,17 @@ def _ceiling(model: Model, memberships: int) -> int:
 
 def _draw(
     model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int, int], rng: np.random.Generator
-) -> Servers:
-    """Independent servers; ``means`` of (n, m, e) are what the plan asks for, ``tops`` their largest."""
+) -> tuple[Integers, Integers, Integers]:
+    """n, m and e of independent servers; ``means`` are what the plan asks for, ``tops`` their largest."""
     table = model.servers
-    upto = np.cumsum(table.number)
-    row = np.searchsorted(upto, rng.integers(0, upto[-1], size=pool_size(count)), side="right")
-    n = model.margins["n"].redraw(table.users[row], rng, top=tops[0])
-    m = model.margins["m"].redraw(table.rooms[row], rng, top=tops[1])
+    levels, start = draw_levels((table.users, table.rooms), pool_size(count), rng)
+    n = model.margins["n"].quantile(levels[0], top=tops[0])
+    m = model.margins["m"].quantile(levels[1], top=tops[1])
     n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
     m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
     fewest = np.maximum(n, m)
-    ratio = (spare(table.users, table.rooms, table.memberships) / np.maximum(table.users, table.rooms))[row]
-    x = np.floor(ratio * fewest + rng.random(len(row))).astype(np.int64)
+    ratio = (spare(table.users, table.rooms, table.memberships) / np.maximum(table.users, table.rooms))[start]
+    x = np.floor(ratio * fewest + rng.random(len(start))).astype(np.int64)
     x = np.minimum(x, np.minimum(n * m, np.maximum(tops[2], fewest)) - fewest)
     x = stretch(x, 0, int(x.max()), max(means[2] - float(fewest.mean()), 0.0), count, rng)
-    return Servers(n, m, np.minimum(fewest + x, n * m))
+    return n, m, np.minimum(fewest + x, n * m)

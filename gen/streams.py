@@ -20,6 +20,7 @@ class Stage(IntEnum):
     PLACEMENT = 4
     DEGREES = 5
     MATCHING = 6
+    COMPANY = 7
 
 
 def stream(seed: int, stage: Stage, chunk: int = 0) -> np.random.Generator:

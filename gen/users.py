@@ -2,8 +2,10 @@ r"""Layer 3: which users of a server fill its presences.
 
 The users of a server share its memberships: each is in one room at least, and the rest is apportioned to
 rooms-per-user drawn from measured users on servers of the same kind (each head server is a kind of its own; values in
-the tail are redrawn from the fitted law), none above m. Then users' stubs meet the presences' slots inside each
-server, by the measured mixing of (class of d) with room kind.
+the tail are redrawn from the fitted law), none above m. Each then inherits the company of a measured user
+(:mod:`gen.inheritance`): on the measured server that its server inherits from, the one of its rank by rooms. That makes a
+stub of a known type for each of its rooms, and stubs meet the presences' slots inside each server by type
+(:mod:`gen.meeting`). Last, users change places until they meet again as often as they should (:mod:`gen.company`).
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.federation import Federation, index_dtype
-from fitting.classes import nearest_kind, pair_kind, size_class
+from fitting.classes import nearest_kind, pair_kind
 from gen.apportion import apportion, bend
+from gen.company import reunite_users
 from gen.dealing import deal
-from gen.matching import match, shuffled_order
-from gen.mixing import Conditional, blend, draw_rows
-from gen.ragged import offsets_of
+from gen.inheritance import use_tickets
+from gen.matching import match
+from gen.meeting import meet
+from gen.mixing import Conditional
+from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
+from gen.types import ticket_types
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -28,36 +34,95 @@ if TYPE_CHECKING:
     from gen.presences import Placement
 
 
+_SPAN = 1 << 36  # more than there are types in all regions
+
+
 def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     """Draw the users and give every presence as many distinct ones as it counts."""
     n, slots = placement.server_users, offsets_of(placement.users)
     group_slots = slots[placement.offsets]
     users = offsets_of(n)
-    kind = _server_kinds(plan, placement)
-    degree = _degrees(model, plan, kind, users, group_slots, np.diff(placement.offsets))
+    if plan.margins == "measured":
+        row = _rows(model)[take(_row_offsets(model), placement.like)]
+        degree = model.users.rooms[row]
+    else:
+        degree = _degrees(model, plan, placement, users, group_slots)
+        row = _inherit(model, placement, users, degree, stream(plan.seed, Stage.COMPANY))
 
     rng = stream(plan.seed, Stage.MATCHING)
     small = index_dtype(max(int(slots[-1]), plan.users))
+    home = np.repeat(np.arange(plan.servers, dtype=small), n)
     stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
-    wish, stub_class = _wishes(model, plan, placement, kind, degree, stub_owner, rng)
-    n_classes = int(max(wish.max(), stub_class.max())) + 1
+    region = placement.region[home]
+    everywhere = np.flatnonzero(region < 0)  # users of head servers, which are in every region
+    region[everywhere] = rng.integers(0, plan.regions, size=len(everywhere))
+    slot_room = np.repeat(placement.room, placement.users)
+    slots_of = placement.types.take(slot_room)
+    slot_levels = _inside(np.repeat(placement.server, placement.users), (*slots_of.levels, slots_of.kind))
+
+    rows = offsets_of(np.bincount(model.profiles.user, minlength=len(model.users.number)))
+    entry = take(rows, row)
+    owner = np.repeat(np.arange(plan.users, dtype=small), np.diff(rows)[row])
+    tickets = ticket_types(model, model.profiles.type[entry], region[owner])
+    wanted = _inside(home[owner], (*tickets.levels, tickets.kind))
+    kinds, place = np.unique(np.concatenate((wanted[0], slot_levels[0])), return_inverse=True)
+    there = np.bincount(place[len(entry) :], minlength=len(kinds))
+    used = use_tickets(model.profiles.number[entry], owner, place[: len(entry)], degree, there, rng)
+    stub_levels = [np.repeat(level, used) for level in wanted]
+    stub_of = meet(slot_levels[:-1], stub_levels[:-1], (slot_levels[-1], stub_levels[-1]), rng)
+    order = np.argsort(slot_levels[0], kind="stable")
     matching = match(
         blocks=slots,
         block_group=placement.server,
-        slot_order=shuffled_order(group_slots, wish, n_classes, np.uint64(_seed(rng))).astype(small),
-        stub_order=shuffled_order(group_slots, stub_class, n_classes, np.uint64(_seed(rng))).astype(small),
+        slot_order=order.astype(small),
+        stub_order=stub_of[order].astype(small),
         stub_owner=stub_owner,
         group_slots=group_slots,
         group_owners=users,
         seed=_seed(rng),
     )
-    return Federation.from_pairs(
-        np.repeat(np.arange(plan.servers, dtype=index_dtype(plan.servers)), n),
+    federation = Federation.from_pairs(
+        home.astype(index_dtype(plan.servers)),
         matching.owner,
-        np.repeat(placement.room, placement.users),
+        slot_room,
         n_servers=plan.servers,
         n_rooms=plan.rooms,
     )
+    return reunite_users(federation, model.company, model.sizes, placement.types, _seed(rng))
+
+
+def _inside(server: Integers, levels: tuple[Integers, ...]) -> list[Integers]:
+    """Levels to meet by inside each server."""
+    return [server * np.int64(_SPAN) + level for level in levels]
+
+
+def _rows(model: Model) -> Integers:
+    """The row of the model's users of every measured user, server after server, fewest rooms first."""
+    return np.repeat(np.arange(len(model.users.number)), model.users.number)
+
+
+def _row_offsets(model: Model) -> Integers:
+    """Where the users of each server begin in :func:`_rows`: heads, the last one first, then the body."""
+    n_heads = len(model.heads.users)
+    of_server = np.bincount(
+        model.users.server + n_heads, weights=model.users.number, minlength=n_heads + len(model.servers.users)
+    )
+    return offsets_of(of_server.astype(np.int64))
+
+
+def _inherit(
+    model: Model, placement: Placement, users: Integers, degree: Integers, rng: np.random.Generator
+) -> Integers:
+    """The row of the model's users whose company each user inherits, (U,): that of its rank on the server."""
+    n = placement.server_users
+    server = np.repeat(np.arange(len(n)), n)
+    order = np.lexsort((rng.random(len(server)), degree, server))
+    rank = np.arange(len(server)) - np.repeat(users[:-1], n)
+    begin = _row_offsets(model)
+    there = np.diff(begin)[placement.like][server]
+    row = np.empty(len(server), dtype=np.int64)
+    row[order] = _rows(model)[begin[placement.like][server] + (2 * rank + 1) * there // (2 * n[server])]
+    return row
 
 
 def _server_kinds(plan: Plan, placement: Placement) -> Integers:
@@ -76,24 +141,39 @@ def _known(kind: Integers, keys: Integers) -> Integers:
     return position
 
 
-def _degrees(model: Model, plan: Plan, kind: Integers, users: Integers, group_slots: Integers, m: Integers) -> Integers:
+def _degrees(model: Model, plan: Plan, placement: Placement, users: Integers, group_slots: Integers) -> Integers:
     """d of every user, (U,): sums to its server's memberships, 1 <= d <= m."""
     rng = stream(plan.seed, Stage.DEGREES)
-    table = model.degrees
-    by_kind = Conditional(table.kind, table.rooms, table.number)
+    kind, m = _server_kinds(plan, placement), np.diff(placement.offsets)
+    table, body = model.users, model.servers
+    measured_kind = table.server.copy()
+    of_body = table.server >= 0
+    measured_kind[of_body] = pair_kind(body.users, body.rooms)[table.server[of_body]]
+    order = np.lexsort((table.rooms, measured_kind))
+    by_kind = Conditional(measured_kind[order], table.rooms[order], table.number[order])
     n = np.diff(users)
     known = _known(kind, by_kind.keys)
     alike = by_kind.draw(np.repeat(known, n), rng)
     law = model.laws["d"].tail_law
     if law is not None:
-        tail = alike >= law.xmin
-        alike[tail] = model.margins["d"].redraw(alike[tail], rng, top=int(table.rooms.max()))
+        same = table.rooms[_inherit(model, placement, users, rng.random(len(alike)), rng)]
+        tail = same >= law.xmin
+        alike[~tail] = _bulk(alike[~tail], law.xmin, rng)
+        alike[tail] = model.margins["d"].redraw(same[tail], rng, top=int(table.rooms.max()))
     e, top = np.diff(group_slots), int(table.rooms.max())
     caps = np.where(e <= n * top, np.minimum(m, top), m) - 1
     beyond, most = e - n, np.repeat(caps, n)
     drawn = _of_kinds(np.minimum(alike - 1, most), known, n, beyond, rng)
     dealt = deal(drawn, known, beyond, n, caps, _seed(rng))
     return 1 + apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
+
+
+def _bulk(alike: Integers, xmin: int, rng: np.random.Generator) -> Integers:
+    """Values below the tail: those beyond are exchanged for others at random."""
+    within = alike[alike < xmin]
+    if len(within) == 0:
+        return np.minimum(alike, xmin - 1) if xmin > 1 else alike
+    return np.where(alike < xmin, alike, rng.choice(within, size=len(alike)))
 
 
 def _of_kinds(values: Integers, kind: Integers, n: Integers, totals: Integers, rng: np.random.Generator) -> Integers:
@@ -107,45 +187,6 @@ def _of_kinds(values: Integers, kind: Integers, n: Integers, totals: Integers, r
     settled = np.empty_like(values)
     settled[order] = apportion(goal, ends, bend(goal, ends, values[order], unbounded), unbounded, rng)
     return settled
-
-
-def _wishes(
-    model: Model,
-    plan: Plan,
-    placement: Placement,
-    kind: Integers,
-    degree: Integers,
-    stub_owner: Integers,
-    rng: np.random.Generator,
-) -> tuple[Integers, Integers]:
-    """The class of d that each slot wishes for, and that each stub has."""
-    table = model.memberships
-    kinds, first = np.unique(table.kind, return_index=True)
-    group = _known(kind, kinds)
-    k = np.bincount(placement.room, minlength=plan.rooms)
-    u = np.bincount(placement.room, weights=placement.users, minlength=plan.rooms).astype(np.int64)
-    room_kinds, room_column = np.unique(np.concatenate((table.room_kind, pair_kind(k, u - k + 1))), return_inverse=True)
-    n_columns = len(room_kinds)
-    measured_column, room_column = room_column[: len(table.number)], room_column[len(table.number) :]
-
-    classes = size_class(degree)
-    stub_class = classes[stub_owner].astype(np.int8)
-    n_classes = int(max(classes.max(), table.degree_class.max())) + 1
-    user_group = group[np.repeat(np.arange(plan.servers), placement.server_users)]
-    stubs = np.bincount(user_group * n_classes + classes, weights=degree, minlength=len(kinds) * n_classes)
-    column = group[placement.server] * n_columns + room_column[placement.room]
-    slots = np.bincount(column, weights=placement.users, minlength=len(kinds) * n_columns)
-
-    blended = np.zeros((n_classes, len(kinds) * n_columns))
-    ends = np.append(first[1:], len(table.kind))
-    for g in range(len(kinds)):
-        at = slice(first[g], ends[g])
-        measured = np.zeros((n_classes, n_columns))
-        np.add.at(measured, (table.degree_class[at], measured_column[at]), table.number[at])
-        mine = slice(g * n_columns, (g + 1) * n_columns)
-        blended[:, mine] = blend(measured, stubs[g * n_classes : (g + 1) * n_classes], slots[mine])
-    wish = draw_rows(blended, np.repeat(column, placement.users), rng).astype(np.int8)
-    return wish, stub_class
 
 
 def _seed(rng: np.random.Generator) -> int:
