@@ -1,20 +1,21 @@
 r"""Communities: rooms whose audiences overlap.
 
-Rooms as points: the user-room matrix, each room scaled to :math:`1/\sqrt{u}` and each user to :math:`d^{-1/4}`, half way
-between counting users alike and counting memberships alike; its leading singular vectors (spectral co-clustering;
-Dhillon, KDD 2001), every room scaled to length one. The points are split in two along their principal axis at the
-place that leaves least variance (2-means on a line; Boley, Principal Direction Divisive Partitioning, 1998), and so
-on in each half.
+Rooms as points: the user-room matrix, each room scaled to :math:`1/\sqrt{u}` and each user to :math:`d^{-1/4}`,
+half way between counting users alike and counting memberships alike; its leading singular vectors (spectral
+co-clustering; Dhillon, KDD 2001), every room scaled to length one. The points are split in two along their
+principal axis at the place that leaves least variance (2-means on a line; Boley, Principal Direction Divisive
+Partitioning, 1998), and so on in each half.
 
 A split is kept if it predicts. Let a user have N memberships in the community, :math:`N_a` of them in one half, which
 holds a share q of all its memberships. The split's log-likelihood ratio is
 
 .. math:: G = \sum_u N_a \ln\frac{N_a}{qN} + N_b \ln\frac{N_b}{(1 - q)N}.
 
-Were users blind to the split it would be :math:`E_0 = E[G]`, about a half for each user and :math:`-\ln` of a side for a
-user of one membership, who says nothing; fitted probabilities predict new data by as much worse as they overfit the
-old (Akaike 1974), a half for each user of two memberships and more. So a split is kept while :math:`G > E_0 + U_2 / 2`.
-No community has fewer than :math:`\sqrt R` of the R rooms, so that it tells of many rooms and never of one.
+Were users blind to the split it would be :math:`E_0 = E[G]`, about a half for each user and :math:`-\ln` of a side
+for a user of one membership, who says nothing; fitted probabilities predict new data by as much worse as they
+overfit the old (Akaike 1974), a half for each user of two memberships and more. So a split is kept while :math:`G >
+E_0 + U_2 / 2`. No community has fewer than :math:`\sqrt R` of the R rooms, so that it tells of many rooms and never
+of one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 r"""How often the same meet again: pairs of servers that share a room, and butterflies of users.
 
-Communities say who may meet; they do not say that those who met meet again, which in mail threads they do. Two numbers
-carry it: how many pairs of servers share a room at all (with the memberships given, the fewer the more often each pair
-meets), and how many butterflies there are (pairs of users times pairs of rooms that both are in). A room of u users
-makes u (u - 1) / 2 pairs, so the largest rooms would be all there is to look at; they are left out from the size on at
-which the pairs of all smaller rooms pass :data:`PAIRS`. In so large a room everybody meets everybody anyhow.
+Communities say who may meet; they do not say that those who met meet again, which in mail threads they do. Two
+numbers carry it: how many pairs of servers share a room at all (with the memberships given, the fewer the more
+often each pair meets), and how many butterflies there are (pairs of users times pairs of rooms that both are in). A
+room of u users makes u (u - 1) / 2 pairs, so the largest rooms would be all there is to look at; they are left out
+from the size on at which the pairs of all smaller rooms pass :data:`PAIRS`. In so large a room everybody meets
+everybody anyhow.
 """
 
 from __future__ import annotations

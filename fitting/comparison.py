@@ -4,17 +4,16 @@ With :math:`l_i = \ln p_1(x_i) - \ln p_2(x_i)` over the n values of the tail and
 where the first law is the likelier one:
 
 - *Vuong* (1989; Clauset, Shalizi and Newman 2009, appendix C): were both laws equally far from the truth, the
-  normalised ratio :math:`R / (\sigma \sqrt n)`, :math:`\sigma^2` the variance of the :math:`l_i`, would be standard
-  normal; :math:`p = \mathrm{erfc}(|R| / (\sqrt{2 n} \sigma))`.
-  Laws that are nearly the same have a small sigma, and this p may be small where R is nothing; so p is at least that of
-  chi-square with one degree of freedom at 2 |R|, as if one parameter more were all that R came from.
-- *Nested*: a law that is a special case of the other is never likelier. Were it the truth, 2 |R| would follow
-  chi-square with one degree of freedom for the parameter fixed (Wilks 1938). Where the special case lies at the edge
-  (a cut-off at infinity) that is conservative by a factor of two; the authors above use it so.
-- The *bounded* power law beside the power law: here the special case fixes xmax at infinity, and the likelihood is
-  not smooth in it. At a given exponent :math:`R = n \ln(1 - S(x_{max} + 1))`, so that :math:`e^R` is the probability
-  that the largest of n draws from the power law stays at or below xmax: itself a p-value, and that of chi-square with
-  two degrees of freedom.
+normalised ratio :math:`R / (\sigma \sqrt n)`, :math:`\sigma^2` the variance of the :math:`l_i`, would be standard
+normal; :math:`p = \mathrm{erfc}(|R| / (\sqrt{2 n} \sigma))`. Laws that are nearly the same have a small sigma, and
+this p may be small where R is nothing; so p is at least that of chi-square with one degree of freedom at 2 |R|, as
+if one parameter more were all that R came from. - *Nested*: a law that is a special case of the other is never
+likelier. Were it the truth, 2 |R| would follow chi-square with one degree of freedom for the parameter fixed (Wilks
+1938). Where the special case lies at the edge (a cut-off at infinity) that is conservative by a factor of two; the
+authors above use it so. - The *bounded* power law beside the power law: here the special case fixes xmax at
+infinity, and the likelihood is not smooth in it. At a given exponent :math:`R = n \ln(1 - S(x_{max} + 1))`, so that
+:math:`e^R` is the probability that the largest of n draws from the power law stays at or below xmax: itself a
+p-value, and that of chi-square with two degrees of freedom.
 """
 
 from __future__ import annotations

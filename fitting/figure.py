@@ -1,9 +1,9 @@
 r"""The picture of a tail law: the measured survival function and the laws that were fitted to it.
 
-Measured is :math:`P(X \ge x)` at every distinct value, hubs left out: the law is about the others, so both are shares
-of the same n values. From its xmin on each law stands for a share of them, :math:`P(X \ge x) = S(x) n_{tail} / n`. The
-hubs stand where their rank among all values puts them, i / N for the i-th largest of N, so that their distance to
-the law is seen. All is drawn up to the largest value, the hubs' too.
+Measured is :math:`P(X \ge x)` at every distinct value, hubs left out: the law is about the others, so both are
+shares of the same n values. From its xmin on each law stands for a share of them, :math:`P(X \ge x) = S(x) n_{tail}
+/ n`. The hubs stand where their rank among all values puts them, i / N for the i-th largest of N, so that their
+distance to the law is seen. All is drawn up to the largest value, the hubs' too.
 """
 
 from __future__ import annotations

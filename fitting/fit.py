@@ -1,7 +1,7 @@
 """From a measured federation to its model.
 
-A law is fitted to every quantity (hubs are set apart in :mod:`fitting.tails`); the head servers are listed one by one;
-then the tables that carry dependence are counted. Nothing but a bootstrap is random.
+A law is fitted to every quantity (hubs are set apart in :mod:`fitting.tails`); the head servers are listed one by
+one; then the tables that carry dependence are counted. Nothing but a bootstrap is random.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ def _user_tables(federation: Federation, row: Integers, room_type: Integers) -> 
     sizes = (begins[1:] - begins[:-1])[of_row]
     at = np.arange(int(sizes.sum())) + np.repeat(begins[of_row] - (np.cumsum(sizes) - sizes), sizes)
     rows = np.repeat(np.arange(len(of_row)), sizes)
-    return UserTable(home[of_row], d[of_row].astype(np.int64), number_of_users), ProfileTable(rows, type_[at], number[at])
+    return UserTable(home[of_row], d[of_row].astype(np.int64), number_of_users), ProfileTable(
+        rows, type_[at], number[at]
+    )
 
 
 def _count(*columns: Integers) -> tuple[Integers, ...]:

@@ -4,14 +4,15 @@ Dependence between the coordinates of a tuple (users and rooms of a server, say)
 empirical copula*. The ranks :math:`r` of N measured tuples, ties broken at random, become normal scores :math:`z =
 \Phi^{-1}((r - 1/2) / N)` with correlation matrix C. A tuple is chosen at random and moved,
 
-.. math:: z' = \frac{z + h \epsilon}{\sqrt{1 + h^2}}, \qquad \epsilon \sim N(0, C), \qquad h = N^{-1/4},
+.. math:: z' = \frac{z + h \epsilon}{\sqrt{1 + h^2}}, \qquad \epsilon \sim N(0, C), \qquad h = N^{-1/3},
 
 which is the smoothed bootstrap with shrinkage (Silverman and Young 1987): mean and correlations stay, so each
-:math:`\Phi(z'_j)` stays near uniform and margins are kept; the level becomes a value through the quantile function of the
-coordinate's margin. Where a law covers the tail the value is drawn from the law, which may exceed every measured one.
+:math:`\Phi(z'_j)` stays near uniform and margins are kept; the level becomes a value through the quantile function
+of the coordinate's margin. Where a law covers the tail the value is drawn from the law, which may exceed every
+measured one.
 
-The bandwidth: smoothing moves a distribution function by the order of :math:`h^2`, sampling by :math:`N^{-1/2}`. So
-:math:`h = N^{-1/4}` is the most that does not show, and what it hides is the single tuple: none comes back but by chance.
+The bandwidth :math:`h = N^{-1/3}` is of the order that serves the estimate of a distribution function best (Azzalini
+1981): what it blurs is far below the noise of sampling, and what it hides is the single tuple.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from fitting.laws.law import Law
 
 
-def draw_levels(columns: Sequence[Integers], count: int, rng: np.random.Generator, what: str='') -> tuple[list[Floats], Integers]:
+def draw_levels(columns: Sequence[Integers], count: int, rng: np.random.Generator) -> tuple[list[Floats], Integers]:
     """Levels in (0, 1) of tuples that depend on each other as the measured ones do.
 
     Args:
@@ -47,7 +48,7 @@ def draw_levels(columns: Sequence[Integers], count: int, rng: np.random.Generato
         order = np.lexsort((rng.random(n), column))
         scores[order, j] = ndtri((np.arange(n) + 0.5) / n)
     start = rng.integers(0, n, size=count)
-    import os; h = n**-float(os.environ.get("PR" if what else "PS", "0.333"))
+    h = n ** (-1 / 3)
     width = len(columns)
     correlation = np.corrcoef(scores.T) if n > width else np.eye(width)
     spread = np.linalg.cholesky(correlation + 1e-9 * np.eye(width))

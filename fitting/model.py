@@ -1,9 +1,9 @@
 """The model of a federation: laws first, then the measured tables that carry its dependence, in one JSON file.
 
-A model holds what :mod:`gen` needs: the sizes, a fitted law for each quantity, the head servers one by one, the other
-servers, the rooms by community, and who goes to rooms of which *type* (community and size class). Nobody and no room has
-a name in it; a row of users tells how many rooms of each type a user is in, never which. Its digest covers all of it
-but the provenance.
+A model holds what :mod:`gen` needs: the sizes, a fitted law for each quantity, the head servers one by one, the
+other servers, the rooms by community, and who goes to rooms of which *type* (community and size class). Nobody and
+no room has a name in it; a row of users tells how many rooms of each type a user is in, never which. Its digest
+covers all of it but the provenance.
 """
 
 from __future__ import annotations
@@ -280,6 +280,7 @@ _TABLES: dict[str, type[Any]] = {
 def _check(model: Model) -> None:
     """Raise ValueError where no federation has such a model: sums, ranges and order, which no digest vouches for."""
     s, heads, servers, rooms, users = model.sizes, model.heads, model.servers, model.rooms, model.users
+    presences = model.presences
     n_heads, n_body, n_types, top = len(heads.users), len(servers.users), len(model.types.kind), np.array(s.memberships)
     ranges = {
         "rooms.community": (0, s.rooms - 1),
@@ -305,7 +306,7 @@ def _check(model: Model) -> None:
         ("rooms", rooms.number.sum(), s.rooms),
         ("memberships", of_user.sum(), s.memberships),
         ("memberships", rooms.users @ rooms.number, s.memberships),
-        ("presences", model.presences.number.sum() + rooms.number[rooms.row].sum(), s.presences),
+        ("presences", presences.number.sum() + rooms.number[rooms.row].sum(), s.presences),
     ):
         if counted != size or size < 1:
             raise ValueError(f"sizes.{name} is {size}, the tables count {counted}")
@@ -321,7 +322,11 @@ def _check(model: Model) -> None:
     everyone = [np.concatenate((getattr(servers, c), getattr(heads, c))) for c in ("users", "rooms", "memberships")]
     for name, found, wanted in (
         ("users.number", np.bincount(home, users.number, minlength=s.servers), everyone[0]),
-        ("presences.number", np.bincount(model.presences.server, model.presences.number, minlength=n_body), servers.rooms),
+        (
+            "presences.number",
+            np.bincount(model.presences.server, model.presences.number, minlength=n_body),
+            servers.rooms,
+        ),
         ("profiles.number", np.bincount(home[model.profiles.user], of_user, minlength=s.servers), everyone[2]),
         ("profiles.number", np.bincount(model.profiles.user, model.profiles.number, minlength=len(home)), users.rooms),
     ):
@@ -329,7 +334,7 @@ def _check(model: Model) -> None:
             raise ValueError(f"{name} does not sum to what the servers and users have")
     for name, rising in (
         ("rooms.row", rooms.row),
-        ("presences.server", model.presences.server),
+        ("presences.server", presences.server),
         ("users.server", users.server),
         ("profiles.user", model.profiles.user),
     ):

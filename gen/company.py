@@ -1,14 +1,16 @@
 r"""Who met meets again: owners change places until as many meet again as should.
 
-Types say what kind of room a server or a user goes to, not which; so the same two come together less often than they
-were measured to (:mod:`fitting.company`). Mended by exchanges: two slots are drawn whose rooms are alike, equal in k and u
-up to ten and within a sixth beyond, of the same community and region, for servers with as many users in both, for users
-on the same server. Their owners change places if that brings the number of pairs of servers (of butterflies of users)
-nearer to its target. Every degree stays, and so do sizes and loads, since the rooms are alike.
+Types say what kind of room a server or a user goes to, not which; so the same two come together less often than
+they were measured to (:mod:`fitting.company`). Mended by exchanges: two slots are drawn whose rooms are alike,
+equal in k and u up to ten and within a sixth beyond, of the same community and region, for servers with as many
+users in both, for users on the same server. Their owners change places if that brings the number of pairs of
+servers (of butterflies of users) nearer to its target. Every degree stays, and so do sizes and loads, since the
+rooms are alike.
 
-For owners v in room a and w in room b, the change is a sum over the others in a and in b of what one meeting more or
-less counts: with c rooms shared, a pair counts :math:`[c > 0]` as a pair, :math:`\binom{c}{2}` as butterflies. Meetings are
-counted in a hash table of pairs, open addressing with linear probing. Rooms larger than the model looked at take no part.
+For owners v in room a and w in room b, the change is a sum over the others in a and in b of what one meeting more
+or less counts: with c rooms shared, a pair counts :math:`[c > 0]` as a pair, :math:`\binom{c}{2}` as butterflies.
+Meetings are counted in a hash table of pairs, open addressing with linear probing. Rooms larger than the model
+looked at take no part.
 """
 
 from __future__ import annotations
@@ -52,7 +54,14 @@ def reunite_servers(
     target = model.company.server_pairs * plan.servers / model.sizes.servers
     settled = server.copy()
     settled[order] = _reunite(
-        server[order], offsets_of(k), slots, server[order] >= n_heads, k <= model.company.most_servers, True, target, plan.seed
+        server[order],
+        offsets_of(k),
+        slots,
+        server[order] >= n_heads,
+        k <= model.company.most_servers,
+        True,
+        target,
+        plan.seed,
     )
     return settled
 
@@ -64,9 +73,9 @@ def reunite_users(federation: Federation, company: Company, measured: Sizes, typ
     slots = [_classes(home, alike[federation.membership_room]) for alike in _alike(types, k, u)]
     target = company.butterflies * federation.n_memberships / measured.memberships
     everyone = np.ones(len(home), dtype=bool)
-    owner = _reunite(
-        federation.membership_user, federation.room_offsets, slots, everyone, u <= company.most_users, False, target, seed
-    )
+    looked_at = u <= company.most_users
+    offsets, member = federation.room_offsets, federation.membership_user
+    owner = _reunite(member, offsets, slots, everyone, looked_at, False, target, seed)
     return Federation.from_pairs(
         federation.user_server,
         owner,
@@ -233,7 +242,7 @@ def _find(keys: Integers, key: int) -> int:
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & last
     while keys[at] != key and keys[at] != -1:
         at = (at + 1) & last
-    return at
+    return int(at)
 
 
 @njit(cache=True)

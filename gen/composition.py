@@ -1,10 +1,13 @@
 r"""What a room inherits: its type, and how much of it is on which head server.
 
-A drawn room inherits from the measured room of its rank, among those with a similar k in which the same head server is
-foremost (:mod:`gen.inheritance`): its type, and how many head servers are in it. Which ones, and what share of the users
-beyond one per server each brings, is drawn anew: head servers hold a ticket for each of their measured presences and
-meet the rooms of that type at random, first those where the same head server is foremost, since what the others bring
-depends on it.
+A drawn room inherits from the measured room of its rank, among those with a similar k in which the same head server
+is foremost (:mod:`gen.inheritance`): its type, and how many head servers are in it. Which ones, and what share of
+the users beyond one per server each brings, is drawn anew: head servers hold a ticket for each of their measured
+presences and meet the rooms of that type at random, first those where the same head server is foremost, since what
+the others bring depends on it.
+
+Rooms of at most ten users are too small for that: their few users beyond one per server are nearly all on one server,
+and which one follows from nothing else. They keep the head servers of the room that they inherit from.
 
 Rooms with at least 1 % of all memberships or presences (in federations of fewer than a thousand rooms ten times the
 mean room's) are too few to be a distribution and too large to be mixed up: with one of them twice in a draw and
@@ -24,7 +27,7 @@ from fitting.heads import smallest_share
 from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
-from gen.ragged import offsets_of, take
+from gen.ragged import offsets_of
 from gen.types import RoomTypes
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from fitting.model import Model
     from gen.plan import Plan
 
+SMALL = 10
+"""Up to so many users a room keeps the head servers of the measured one: patterns so small recur by themselves."""
 _CLASSES = 64  # more than there are classes of k, and head servers
 
 
@@ -75,26 +80,25 @@ def compose(
     first, others = foremost[rows] * _CLASSES, np.flatnonzero(~large[rows])
     usual = np.flatnonzero(~large[rows[start]])
     if len(usual):
-        found, region[usual] = inherit(
-            (first[start[usual]] + size_class(k[usual]), x[usual], k[usual]),
-            (first[others] + size_class(table.servers[rows[others]]), beyond[rows[others]], table.servers[rows[others]]),
-            plan.regions,
-            rng,
-        )
+        k_of, x_of = table.servers[rows[others]], beyond[rows[others]]
+        drawn = first[start[usual]] + size_class(k[usual]), x[usual], k[usual]
+        found, region[usual] = inherit(drawn, (first[others] + size_class(k_of), x_of, k_of), plan.regions, rng)
         like[usual] = others[found]
     row = rows[like]
-    kept = table.head < n_heads
+    kept = np.flatnonzero(table.head < n_heads)
+    kept = kept[np.lexsort((-table.head_users[kept], table.row[kept]))]  # a room too small for all has the foremost
     of_row = offsets_of(np.bincount(table.row[kept], minlength=len(table.number)))
     offsets = offsets_of(np.minimum(np.diff(of_row)[row], k))
     types = row_types(model, row, region)
-    share = ((table.head_users - 1) / np.maximum(beyond[table.row], 1))[kept]
+    share = (table.head_users[kept] - 1) / np.maximum(beyond[table.row[kept]], 1)
 
-    # As in the measured room; where that is not a large one, dealt out anew.
+    # As in the measured room; where that is neither small nor large, dealt out anew.
+    mixed = ~large & (table.users > SMALL)
     entry = np.repeat(of_row[row] - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
     head, share = table.head[kept][entry], share[entry]
-    at = np.flatnonzero(np.repeat(~large[row], np.diff(offsets)))
+    at = np.flatnonzero(np.repeat(mixed[row], np.diff(offsets)))
     if len(at):
-        head[at], share[at] = _deal_heads(model, plan, types, row, foremost, offsets, large, rng)
+        head[at], share[at] = _deal_heads(model, plan, types, row, foremost, offsets, mixed, rng)
     of_heads = np.bincount(table.row[kept], weights=table.head_users[kept] - 1, minlength=len(table.number))
     return Company(types, offsets, head, share, ((beyond - of_heads) / np.maximum(beyond, 1))[row])
 
@@ -113,14 +117,14 @@ def _deal_heads(
     row: Integers,
     foremost: Integers,
     offsets: Integers,
-    large: NDArray[np.bool_],
+    mixed: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[Integers, Floats]:
-    """Which head server has each place of the rooms that are not large, and the share on its ticket."""
+    """Which head server has each place of the rooms of ``mixed`` rows, and the share on its ticket."""
     table, n_heads = model.rooms, len(plan.head_users)
-    entries = np.flatnonzero((table.head < n_heads) & ~large[table.row])
+    entries = np.flatnonzero((table.head < n_heads) & mixed[table.row])
     entries = np.repeat(entries, table.number[table.row[entries]])
-    usual = np.flatnonzero(~large[row])
+    usual = np.flatnonzero(mixed[row])
     sizes = np.diff(offsets)[usual]
     room = np.repeat(usual, sizes)
     # Every ticket as often as any other, up to one.

@@ -2,9 +2,9 @@ r"""Dealing values to groups whose totals are given: which server gets which roo
 
 Users' values are drawn for all servers of a kind together, so that their distribution is right; each server's must
 sum to its own total. Drawing per server and scaling to the total would shift every value of a light-tailed
-distribution. So the values are *dealt*: the largest first, each to a server drawn in proportion to what it still lacks,
-among those that lack that much and have a user left. The small ones that come last fill what is left; few sums miss by
-a little, and :func:`gen.apportion.apportion` mends them.
+distribution. So the values are *dealt*: the largest first, each to a server drawn in proportion to what it still
+lacks, among those that lack that much and have a user left. The small ones that come last fill what is left; few
+sums miss by a little, and :func:`gen.apportion.apportion` mends them.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
 r"""What a drawn unit inherits: the company of the measured unit of its rank.
 
-Sizes are drawn from laws, anew and independently. With whom a server, a room or a user keeps company is not a law of
-sizes; it is inherited from a measured one. So drawn and measured units of a class are sorted by size, ties at random,
-and the drawn one at a share q of its list inherits from the measured one at the same share of the other: the largest
-drawn server goes to such rooms as the largest measured server went to. Every measured unit of a class is inherited from
-about equally often, so that communities keep their weight.
+Sizes are drawn from laws, anew and independently. With whom a server, a room or a user keeps company is not a law
+of sizes; it is inherited from a measured one. So drawn and measured units of a class are sorted by size, ties at
+random, and the drawn one at a share q of its list inherits from the measured one at the same share of the other:
+the largest drawn server goes to such rooms as the largest measured server went to. Every measured unit of a class
+is inherited from about equally often, so that communities keep their weight.
 
 In a federation that is several times as large so many drawn units inherit from one measured. They live in *regions*,
 which are to one another as strangers are: else everyone would meet as many others as before, but spread over so many
 more that nobody would meet anybody twice.
 
-What is inherited is a handful of *tickets*, one for each of the measured unit's presences or memberships, that name the
-type of the room. A unit that needs as many tickets as it inherits uses each once; one that needs more uses all equally
-often, and what is missing to its number is chosen among them. That choice is free, and is used to bring the use of
-each type near to how many places of that type there are: tickets are chosen in proportion to places over use, in a few
-rounds of proportional fitting (Deming and Stephan 1940).
+What is inherited is a handful of *tickets*, one for each of the measured unit's presences or memberships, that name
+the type of the room. A unit that needs as many tickets as it inherits uses each once; one that needs more uses all
+equally often, and what is missing to its number is chosen among them. That choice is free, and is used to bring the
+use of each type near to how many places of that type there are: tickets are chosen in proportion to places over
+use, in a few rounds of proportional fitting (Deming and Stephan 1940).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 r"""Stubs meet slots level by level: those of equal kind first, the rest by ever coarser kinds.
 
-Slots wish for a kind of stub and stubs have one, at several levels from fine (type and count) to coarse (any). At each
-level slots and stubs of equal kind that are still free are paired at random, as many as there are of both. Totals of
-drawn slots and stubs differ a little at every level; zipping all in one sorted order would shift whatever comes after a
-surplus away from its kind. What is left in the end is zipped in order of size, so that it goes to the next best.
+Slots wish for a kind of stub and stubs have one, at several levels from fine (type and count) to coarse (any). At
+each level slots and stubs of equal kind that are still free are paired at random, as many as there are of both.
+Totals of drawn slots and stubs differ a little at every level; zipping all in one sorted order would shift whatever
+comes after a surplus away from its kind. What is left in the end is zipped in order of size, so that it goes to the
+next best.
 """
 
 from __future__ import annotations

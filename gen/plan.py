@@ -4,8 +4,8 @@ Growth is proportional where nothing else is asked: with one size given the othe
 the rooms per user and per server stay as measured, the size of rooms follows from the totals, and every head server
 keeps its share of the users. The size of rooms is bounded as measured, the tail of users per server is not.
 
-A federation of S servers keeps at most S / 2 of the model's head servers, those with most memberships; the users of the
-others go to the body. So a federation of one server is a plain one.
+A federation of S servers keeps at most S / 2 of the model's head servers, those with most memberships; the users of
+the others go to the body. So a federation of one server is a plain one.
 """
 
 from __future__ import annotations

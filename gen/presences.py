@@ -1,12 +1,12 @@
 r"""Layer 2: which server is in which room, with how many users.
 
-A server of the body has m *stubs*, one for each ticket that it inherited (:mod:`gen.inheritance`): the type of a room,
-and how many users of the measured server were in it; in that proportion the stubs' counts sum to e. A room has
-*places* whose counts sum to its body users, in proportion to counts measured in rooms of its kind. Stubs and places of the
-same type and count meet, then those of the same type, then of ever coarser ones (:mod:`gen.meeting`). The stub's count
-is what holds, so e, m and count <= n are exact; where a room's sum then misses its users, users are moved between two
-rooms of one server, head servers included, which changes no total but the two rooms'. Last, servers change places
-until as many pairs of them share a room as should (:mod:`gen.company`).
+A server of the body has m *stubs*, one for each ticket that it inherited (:mod:`gen.inheritance`): the type of a
+room, and how many users of the measured server were in it; in that proportion the stubs' counts sum to e. A room
+has *places* whose counts sum to its body users, in proportion to counts measured in rooms of its kind. Stubs and
+places of the same type and count meet, then those of the same type, then of ever coarser ones (:mod:`gen.meeting`).
+The stub's count is what holds, so e, m and count <= n are exact; where a room's sum then misses its users, users
+are moved between two rooms of one server, head servers included, which changes no total but the two rooms'. Last,
+servers change places until as many pairs of them share a room as should (:mod:`gen.company`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from numba import njit
 from fitting.classes import nearest_kind
 from gen.apportion import apportion, bend, reconcile
 from gen.company import reunite_servers
+from gen.conditional import Conditional
 from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
-from gen.mixing import Conditional
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
 from gen.types import ticket_types
@@ -98,8 +98,8 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     rows = offsets_of(np.bincount(table.server, minlength=len(model.servers.users)))
     entry = take(rows, servers.like)
     owner = np.repeat(np.arange(len(servers.users)), np.diff(rows)[servers.like])
-    wanted = ticket_types(model, table.type[entry], servers.region[owner]).levels[0]
-    kinds, place = np.unique(np.concatenate((wanted, rooms.types.levels[0])), return_inverse=True)
+    offered = ticket_types(model, table.type[entry], servers.region[owner]).levels[0]
+    kinds, place = np.unique(np.concatenate((offered, rooms.types.levels[0])), return_inverse=True)
     there = np.bincount(place[len(entry) :], weights=rooms.body_servers, minlength=len(kinds))
     used = use_tickets(table.number[entry], owner, place[: len(entry)], servers.rooms, there, rng)
     ticket = np.repeat(entry, used)

@@ -1,9 +1,10 @@
 r"""Layer 1, rooms: how many servers and users each has, and how many of its users on each head server.
 
-*Drawn*: (k, u - k) come from the smoothed copula (:mod:`fitting.margins`), so that k <= u by construction; a pool of
-such draws is conditioned on the totals of the plan (:mod:`gen.exchange`): presences, memberships, and those of each head
-server, were its share of each room as in the measured room whose ranks the draw began with. Then each room inherits
-its company (:mod:`gen.composition`).
+*Drawn*: (k, u - k) come from the smoothed copula (:mod:`fitting.margins`), so that k <= u by construction; a pool
+of such draws is conditioned on totals (:mod:`gen.exchange`): presences and memberships as planned, pairs of a user
+and a server in one room as measured (one giant room more or less, and all load is another), and the memberships of
+each head server, were its share of each room as in the measured room whose ranks the draw began with. Then each
+room inherits its company (:mod:`gen.composition`).
 
 *Measured*: the rooms as they are in the model, head servers and all.
 """
@@ -92,9 +93,7 @@ def _measured(model: Model, rng: np.random.Generator) -> Rooms:
     )
 
 
-def _sizes(
-    model: Model, plan: Plan, rows: Integers, rng: np.random.Generator
-) -> tuple[Integers, Integers, Integers]:
+def _sizes(model: Model, plan: Plan, rows: Integers, rng: np.random.Generator) -> tuple[Integers, Integers, Integers]:
     """k and u - k of every room, such that presences, memberships and those of each head server add up.
 
     Also which of the measured ``rows`` its ranks began with.
@@ -102,7 +101,7 @@ def _sizes(
     table, n_heads = model.rooms, len(plan.head_users)
     beyond = table.users - table.servers
     most_k, most_x = int(table.servers.max()), int(beyond.max())
-    levels, start = draw_levels((table.servers[rows], beyond[rows]), pool_size(plan.rooms), rng, "rooms")
+    levels, start = draw_levels((table.servers[rows], beyond[rows]), pool_size(plan.rooms), rng)
     k = model.margins["k"].quantile(levels[0], top=most_k)
     x = model.margins["x"].quantile(levels[1], top=most_x + 1) - 1
     of_beyond = plan.memberships - plan.presences
@@ -114,8 +113,9 @@ def _sizes(
     present[table.row[kept], table.head[kept]] = 1.0
     share[table.row[kept], table.head[kept]] = ((table.head_users - 1) / np.maximum(beyond[table.row], 1))[kept]
     of_heads = present[rows[start]] + share[rows[start]] * x[:, None]
-    goal = np.concatenate(([plan.presences, of_beyond], _head_memberships(model, plan)))
-    chosen = exchange(np.column_stack((k, x, of_heads)), plan.rooms, goal, rng)
+    contacts = float((table.servers * table.users) @ table.number) / model.sizes.rooms * plan.rooms
+    goal = np.concatenate(([plan.presences, of_beyond, contacts], _head_memberships(model, plan)))
+    chosen = exchange(np.column_stack((k, x, k * (k + x), of_heads)), plan.rooms, goal, rng)
     return k[chosen], x[chosen], start[chosen]
 
 

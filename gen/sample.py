@@ -48,7 +48,9 @@ def sample(
         UsageError: a size or the seed is not a whole number in its range.
         InfeasibleError: sizes that cannot be met together.
     """
-    return draw(model, make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed), progress)
+    return draw(
+        model, make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed), progress
+    )
 
 
 def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:

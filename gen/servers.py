@@ -1,12 +1,13 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
-*Drawn*: n and m come through the smoothed copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are those of
-the measured tuple in proportion to the new max(n, m), so that users of a large server keep their mean of rooms, capped so
-that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body has fewer
-memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at any size of
-the federation. The draws are then conditioned on the users of the plan and on the places that the rooms offer
-(:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places. Each server then inherits the company of a
-measured one (:mod:`gen.inheritance`): of those with about as many users the one of its rank by rooms.
+*Drawn*: n and m come through the smoothed copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are
+those of a measured server in proportion to the new max(n, m), so that users of a large server keep their mean of
+rooms, capped so that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of
+the body has fewer memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated
+there, at any size of the federation. The draws are then conditioned on the users of the plan and on the places that
+the rooms offer (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places. Each server then inherits
+the company of a measured one (:mod:`gen.inheritance`): of those with about as many users the one of its rank by
+rooms.
 
 *Measured*: the servers as they are in the model.
 """
@@ -29,7 +30,7 @@ from gen.inheritance import inherit
 from gen.streams import Stage, stream
 
 if TYPE_CHECKING:
-    from fedgen.federation import Integers
+    from fedgen.federation import Floats, Integers
     from fitting.model import Model
     from gen.plan import Plan
     from gen.rooms import Rooms
@@ -67,7 +68,7 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     ceiling = _ceiling(model, wanted + int(rooms.head_users.sum()))
     tops = (min(users - count + 1, ceiling), min(offering, ceiling), ceiling)
     columns = np.stack(_draw(model, count, (users / count, places / count, wanted / count), tops, rng), axis=1)
-    n, m, e = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
+    n, m, _ = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
     n = reconcile(n, 1, users - count + 1, users, rng)
     most = int(model.users.rooms.max())  # rooms of a user, bounded as measured unless the plan asks for more
     if np.minimum(n * most, offering).sum() < places:
@@ -76,11 +77,12 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     low, high = np.maximum(n, m), n * np.minimum(m, most)
     modest = np.minimum(high, np.maximum(low, ceiling))
     high = modest if modest.sum() >= wanted else high
-    e = np.clip(e, low, high)
-    e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     like, region = inherit(
         (size_class(n), m, n), (size_class(table.users), table.rooms, table.users), plan.regions, rng
     )
+    # Beyond the fewest as many, in proportion, as on the server whose company it inherits: they go to the same rooms.
+    e = np.clip(low + np.floor(_beyond(model)[like] * low + rng.random(count)).astype(np.int64), low, high)
+    e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     return Servers(n, m, e, like, region)
 
 
@@ -89,6 +91,12 @@ def _ceiling(model: Model, memberships: int) -> int:
     measured = model.sizes.memberships
     share = max(smallest_share(model.sizes.servers), int(model.servers.memberships.max()) / measured)
     return max(1, math.ceil(share * memberships))
+
+
+def _beyond(model: Model) -> Floats:
+    """Memberships beyond max(n, m), in proportion to it, of each row of the model's servers."""
+    table = model.servers
+    return spare(table.users, table.rooms, table.memberships) / np.maximum(table.users, table.rooms)
 
 
 def _draw(
@@ -102,8 +110,7 @@ def _draw(
     n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
     m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
     fewest = np.maximum(n, m)
-    ratio = (spare(table.users, table.rooms, table.memberships) / np.maximum(table.users, table.rooms))[start]
-    x = np.floor(ratio * fewest + rng.random(len(start))).astype(np.int64)
+    x = np.floor(_beyond(model)[start] * fewest + rng.random(len(start))).astype(np.int64)
     x = np.minimum(x, np.minimum(n * m, np.maximum(tops[2], fewest)) - fewest)
     x = stretch(x, 0, int(x.max()), max(means[2] - float(fewest.mean()), 0.0), count, rng)
     return n, m, np.minimum(fewest + x, n * m)

@@ -1,10 +1,10 @@
 r"""Layer 3: which users of a server fill its presences.
 
 The users of a server share its memberships: each is in one room at least, and the rest is apportioned to
-rooms-per-user drawn from measured users on servers of the same kind (each head server is a kind of its own; values in
-the tail are redrawn from the fitted law), none above m. Each then inherits the company of a measured user
-(:mod:`gen.inheritance`): on the measured server that its server inherits from, the one of its rank by rooms. That makes a
-stub of a known type for each of its rooms, and stubs meet the presences' slots inside each server by type
+rooms-per-user drawn from measured users on servers of the same kind (each head server is a kind of its own; values
+in the tail are redrawn from the fitted law), none above m. Each then inherits the company of a measured user
+(:mod:`gen.inheritance`): on the measured server that its server inherits from, the one of its rank by rooms. That
+makes a stub of a known type for each of its rooms, and stubs meet the presences' slots inside each server by type
 (:mod:`gen.meeting`). Last, users change places until they meet again as often as they should (:mod:`gen.company`).
 """
 
@@ -18,11 +18,11 @@ from fedgen.federation import Federation, index_dtype
 from fitting.classes import nearest_kind, pair_kind
 from gen.apportion import apportion, bend
 from gen.company import reunite_users
+from gen.conditional import Conditional
 from gen.dealing import deal
 from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
-from gen.mixing import Conditional
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
 from gen.types import ticket_types
@@ -168,11 +168,11 @@ def _degrees(model: Model, plan: Plan, placement: Placement, users: Integers, gr
     return 1 + apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
 
 
-def _bulk(alike: Integers, xmin: int, rng: np.random.Generator) -> Integers:
+def _bulk(alike: Integers, xmin: float, rng: np.random.Generator) -> Integers:
     """Values below the tail: those beyond are exchanged for others at random."""
     within = alike[alike < xmin]
     if len(within) == 0:
-        return np.minimum(alike, xmin - 1) if xmin > 1 else alike
+        return alike
     return np.where(alike < xmin, alike, rng.choice(within, size=len(alike)))
 
 
