@@ -17,9 +17,16 @@ import numpy as np
 from validate.distances import wasserstein
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
     from fedgen.federation import Federation, Floats, Integers
+    from fedgen.statistics.halves import Split
 
 Statistic = TypeVar("Statistic")
+Halves = Callable[["Sequence[Split]"], "Iterator[tuple[Statistic, Statistic]]"]
+"""Takes splits of the rooms to the statistics of both halves of each."""
 Distance = Callable[["Integers", "Integers"], float]
 """Takes how often each distinct unit occurs on either side, (T,) and (T,), to a distance; NaN where there is none."""
 Measure = Callable[["Floats | Integers", "Floats", "Floats"], float]
@@ -29,6 +36,9 @@ Bind = Callable[["Units"], Distance]
 
 CLASS_MEMBERS = 20
 """A size class is compared where it has so many members on both sides."""
+
+SAME_SIZE = 1.5
+"""Up to this factor between their numbers of servers two federations are compared as if they had equally many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +98,21 @@ class UnitMetric:
     margin: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClusterMetric(Generic[Statistic]):
-    """A row over federations: ``distance(generated, measured)`` of a statistic; its ``value`` if it is one number."""
+    """A row over federations.
+
+    Attributes:
+        description: of the row.
+        distance: ``distance(generated, measured)`` of a statistic.
+        value: of the statistic, if it is one number.
+        resized: what the row compares instead where the numbers of servers differ by more than ``SAME_SIZE``.
+    """
 
     description: Description
     distance: Callable[[Statistic, Statistic], float]
     value: Callable[[Statistic], float] | None = None
+    resized: ClusterMetric[Statistic] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,17 +124,52 @@ class UnitGroup:
     metrics: tuple[UnitMetric, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClusterGroup(Generic[Statistic]):
     """Rows over one statistic of a federation.
 
-    ``resampled(measured, size, rng)`` draws the statistic anew from ``size`` of the measured units where that makes
-    sense: the iid floor shown beside that of room clusters.
+    Attributes:
+        statistic: of a whole federation.
+        halves: prepares a federation for its splits: from each of a block of them to the statistics of both halves,
+            the same that ``statistic`` has of the federations of either half.
+        metrics: the rows.
+        resampled: ``resampled(measured, size, rng)`` draws the statistic anew from ``size`` of the measured units
+            where that makes sense: the iid floor shown beside that of room clusters.
     """
 
     statistic: Callable[[Federation], Statistic]
+    halves: Callable[[Federation], Halves[Statistic]]
     metrics: tuple[ClusterMetric[Statistic], ...]
     resampled: Callable[[Statistic, int, np.random.Generator], Statistic] | None = None
+
+    @property
+    def compared(self) -> tuple[ClusterMetric[Statistic], ...]:
+        """The metrics, and what they compare instead at other sizes."""
+        return tuple(each for metric in self.metrics for each in (metric, metric.resized) if each is not None)
+
+
+def by_rooms(
+    prepare: Callable[[Federation], Callable[[NDArray[np.bool_]], Iterator[tuple[Statistic, Statistic]]]],
+) -> Callable[[Federation], Halves[Statistic]]:
+    """The halves of a statistic that takes all splits of a block together, as (B, R) first halves."""
+
+    def bind(federation: Federation) -> Halves[Statistic]:
+        halves = prepare(federation)
+        return lambda splits: halves(np.stack([split.first for split in splits]))
+
+    return bind
+
+
+def one_by_one(
+    halves: Callable[[Split], tuple[Statistic, Statistic]],
+) -> Callable[[Federation], Halves[Statistic]]:
+    """The halves of a statistic that takes one split at a time."""
+    return lambda _: lambda splits: map(halves, splits)
+
+
+def unlike_sizes(generated: int, measured: int) -> bool:
+    """Whether two numbers of servers differ by more than ``SAME_SIZE``."""
+    return max(generated, measured) > SAME_SIZE * min(generated, measured)
 
 
 def column(index: int) -> Callable[[Integers], Integers]:

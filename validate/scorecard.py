@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import UsageError
-from fedgen.federation import Federation
 from fedgen.progress import silent
 from fedgen.statistics.structure import concentration
+from validate.measurement import REPLICATES, Measurement, require_memberships
 from validate.trials import trials
 from validate.verdict import LEVEL, step_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fedgen.federation import Federation
     from fedgen.progress import Progress
     from validate.trials import Trial
-
-REPLICATES = 400
 
 
 @dataclass(frozen=True)
@@ -162,42 +161,43 @@ class Scorecard:
 
 def validate(
     generated: Federation,
-    against: Federation,
+    against: Federation | Measurement,
     *,
-    seed: int = 0,
-    replicates: int = REPLICATES,
+    seed: int | None = None,
+    replicates: int | None = None,
     progress: Progress = silent,
 ) -> Scorecard:
     """Hold a generated federation against a measured one.
 
     Args:
         generated: the federation on trial.
-        against: the measured one; sizes may differ.
-        seed: of the nulls' draws; the same seed gives the same scorecard.
-        replicates: draws of each null, at least 99; p-values are multiples of 1/(replicates + 1).
+        against: the measured one; sizes may differ. To judge many federations by one measurement, give a
+            :class:`Measurement`: what does not depend on the generated side is then computed once.
+        seed: of the nulls' draws, default 0; the same seed gives the same scorecard.
+        replicates: draws of each null, at least 99, default 400; p-values are multiples of 1/(replicates + 1).
         progress: told how far it is.
 
     Raises:
-        UsageError: too few replicates, or a federation without memberships.
+        UsageError: too few replicates, a federation without memberships, or a seed or replicates beside a
+            :class:`Measurement`, which has its own.
     """
-    least = round(1 / LEVEL) - 1
-    if replicates < least:
-        raise UsageError(f"replicates: {replicates} cannot reject at {LEVEL:.0%}; give at least {least}")
-    if seed < 0:
-        raise UsageError(f"seed: {seed} is not a seed; give a whole number from 0 up")
-    for name, side in (("generated", generated), ("measured", against)):
-        if not isinstance(side, Federation):
-            raise UsageError(f"validate takes Federations, not {type(side).__name__}; read a file with fedgen.read")
-        if side.n_memberships == 0:
-            raise UsageError(f"the {name} federation has no membership to compare: give one that has some")
-    ours, theirs = concentration(generated), concentration(against)
+    if isinstance(against, Measurement):
+        if seed is not None or replicates is not None:
+            raise UsageError("a Measurement has its own seed and replicates: give them to it instead")
+        measurement = against
+    else:
+        measurement = Measurement(
+            against, 0 if seed is None else seed, REPLICATES if replicates is None else replicates, progress
+        )
+    require_memberships(generated, "generated")
+    ours, theirs = concentration(generated), concentration(measurement.federation)
     return Scorecard(
-        rows=tuple(_judge(trials(generated, against, seed, replicates, progress))),
+        rows=tuple(_judge(trials(generated, measurement, progress))),
         reported=tuple(Reported(name, ours[name], theirs[name]) for name in ours),
         generated=_counts(generated),
-        measured=_counts(against),
-        seed=seed,
-        replicates=replicates,
+        measured=_counts(measurement.federation),
+        seed=measurement.seed,
+        replicates=measurement.replicates,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats, Integers
+    from fedgen.statistics.halves import Split
 
 
 def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, right_end: Integers) -> float:
@@ -28,7 +29,7 @@ def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, r
         In [-1, 1]; NaN where either size is the same at all edges.
     """
     from_left, from_right = np.bincount(left_end, minlength=len(left)), np.bincount(right_end, minlength=len(right))
-    x, y = _centred_ranks(left, from_left), _centred_ranks(right, from_right)
+    x, y = centred_ranks(left, from_left), centred_ranks(right, from_right)
     spread = float(from_left @ x**2) * float(from_right @ y**2)
     return float(x[left_end] @ y[right_end]) / sqrt(spread) if spread > 0 else nan
 
@@ -46,8 +47,33 @@ def server_room_correlation(federation: Federation) -> float:
     return edge_rank_correlation(federation.users_per_server, federation.servers_per_room, p.server, p.room)
 
 
-def _centred_ranks(size: Integers, edges: Integers) -> Floats:
-    """The mid-rank, over edges, of each node's size, less the mean rank."""
+def centred_ranks(size: Integers, edges: Integers) -> Floats:
+    """The mid-rank, over edges, of each node's size, less the mean rank.
+
+    Args:
+        size: (A,) sizes >= 0.
+        edges: (A,) edges of each node; nodes without take no part.
+    """
     mass = np.bincount(size, weights=edges)
     ranks = np.cumsum(mass) - (mass - 1) / 2 - (mass.sum() + 1) / 2
     return np.asarray(ranks[size], dtype=np.float64)
+
+
+def correlations_of_halves(split: Split) -> Floats:
+    """(2, 2): both correlations, over memberships and over presences, of both halves; NaN where undefined."""
+    f, p = split.federation, split.federation.presences
+    k, u, d, m = f.servers_per_room, f.users_per_room, split.rooms_per_user, split.rooms_per_server
+    busy, large = (np.concatenate([centred_ranks(x, e) for x, e in zip(*side, strict=True)]) for side in
+                   ((d, d), (split.users_per_server, m)))
+    found = np.full((2, 2), nan)
+    for row, ranks, degree, node, offsets, size in (
+        (0, busy, d, split.member, f.room_offsets, u),
+        (1, large, m, split.present, p.offsets, k),
+    ):
+        met = np.add.reduceat(ranks[node], offsets[:-1])
+        for half, rooms in enumerate((split.first, ~split.first)):
+            y, x = centred_ranks(size[rooms], size[rooms]), ranks.reshape(2, -1)[half]
+            spread = float(degree[half] @ x**2) * float(size[rooms] @ y**2)
+            if spread > 0:
+                found[half, row] = float(met[rooms] @ y) / sqrt(spread)
+    return found

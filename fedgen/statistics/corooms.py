@@ -1,0 +1,108 @@
+r"""Co-rooms: in how many rooms two servers meet.
+
+Which servers ever talk to each other, and over how many rooms: the graph that federation traffic runs on. Over the
+pairs of servers that share a room, the law of the number of rooms shared; over all :math:`\binom S2` pairs the share
+that shares one. Beyond :data:`fedgen.statistics.meetings.MOST` incidences both are those of the pairs among a random
+share of the servers, which estimates either without bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedgen.statistics.meetings import among, meetings, sample, share_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from fedgen.federation import Federation, Integers
+    from fedgen.statistics.meetings import Meetings
+
+
+@dataclass(frozen=True, eq=False)
+class CoRooms:
+    """How often servers meet.
+
+    Attributes:
+        pairs: (C,) how many of the pairs looked at share c rooms, at index c; nothing at index 0.
+        among: how many servers were looked at.
+        servers: S, how many there are.
+    """
+
+    pairs: Integers
+    among: int
+    servers: int
+
+    @property
+    def meeting(self) -> int:
+        """How many of the pairs looked at share a room."""
+        return int(self.pairs.sum())
+
+    @property
+    def share(self) -> float:
+        """Of all pairs of servers those that share a room; 0 where there is no pair."""
+        return 2 * self.meeting / (self.among * (self.among - 1)) if self.among > 1 else 0.0
+
+    @property
+    def partners(self) -> float:
+        """With how many others a server shares a room, on average."""
+        return self.share * (self.servers - 1)
+
+
+def co_rooms(federation: Federation) -> CoRooms:
+    """Of a whole federation."""
+    kept, met = _met(federation)
+    return CoRooms(np.bincount(met.counts), int(kept.sum()), federation.n_servers)
+
+
+def co_rooms_of_halves(
+    federation: Federation,
+) -> Callable[[NDArray[np.bool_]], Iterator[tuple[CoRooms, CoRooms]]]:
+    """Prepares the co-rooms of what :func:`~fedgen.statistics.subset.with_rooms` would leave of each half.
+
+    Returns:
+        Takes (B, R), which rooms are in the first half of each of B splits, to the co-rooms of both halves. The servers
+        looked at are those of the whole.
+    """
+    kept, met = _met(federation)
+    # Most pairs share a single room, which is in one half or the other: these are counted by the room.
+    alone = met.counts == 1
+    single = np.bincount(met.place[met.offsets[:-1][alone]], minlength=federation.n_rooms)
+    several = met.at_least(2)
+    longest = int(several.counts.max(initial=1)) + 1
+    p = federation.presences
+
+    def of(firsts: NDArray[np.bool_]) -> Iterator[tuple[CoRooms, CoRooms]]:
+        tables = np.zeros((2, len(firsts), longest), dtype=np.int64)
+        for pairs, counts in several.counts_among(firsts):
+            first = counts.T.astype(np.int64)
+            second = several.counts[pairs] - first
+            for table, half in zip(tables, (first, second), strict=True):
+                for row, values in zip(table, half, strict=True):
+                    row += np.bincount(values, minlength=longest)
+        tables[:, :, 0] = 0
+        tables[0, :, 1] += firsts @ single
+        tables[1, :, 1] += ~firsts @ single
+        for split, first in enumerate(firsts):
+            here = first[p.room]
+            halves = []
+            for table, rooms in zip(tables, (here, ~here), strict=True):
+                present = np.zeros(federation.n_servers, dtype=bool)
+                present[p.server[rooms]] = True
+                halves.append(CoRooms(table[split], int((present & kept).sum()), int(present.sum())))
+            yield halves[0], halves[1]
+
+    return of
+
+
+def _met(federation: Federation) -> tuple[NDArray[np.bool_], Meetings]:
+    """Which servers are looked at, and who of them meets where."""
+    p = federation.presences
+    kept = sample(federation.n_servers, share_within(federation.servers_per_room))
+    return kept, meetings(*(among(p.server, p.offsets, kept) if not kept.all() else (p.server, p.offsets)))
+

@@ -1,0 +1,90 @@
+"""The measured side: what a scorecard needs of it alone, drawn once for any number of generated federations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fedgen.errors import UsageError
+from fedgen.federation import Federation
+from fedgen.progress import silent
+from validate.nulls import cluster_null
+from validate.rows.butterflies import BUTTERFLIES
+from validate.rows.corooms import COROOMS
+from validate.rows.load import LOAD
+from validate.rows.mixing import MIXING
+from validate.verdict import LEVEL
+
+if TYPE_CHECKING:
+    from fedgen.federation import Floats
+    from fedgen.progress import Progress
+    from validate.metrics import ClusterGroup, ClusterMetric
+
+REPLICATES = 400
+
+CLUSTER_GROUPS: tuple[ClusterGroup[Any], ...] = (LOAD, MIXING, BUTTERFLIES, COROOMS)
+CLUSTER_STAGE = 4
+"""Addresses the randomness of the splits: never renumber."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A measured federation to hold generated ones against.
+
+    The null of room clusters and the statistics of the measured side do not depend on what is generated. They are
+    computed when first asked for and kept: a study that judges many federations makes one of these.
+
+    Attributes:
+        federation: the measured one.
+        seed: of the nulls' draws; the same seed gives the same scorecard.
+        replicates: draws of each null, at least 99; p-values are multiples of 1/(replicates + 1).
+        progress: told how far it is.
+
+    Raises:
+        UsageError: too few replicates, no seed, no federation or one without memberships.
+    """
+
+    federation: Federation
+    seed: int = 0
+    replicates: int = REPLICATES
+    progress: Progress = field(default=silent, repr=False)
+
+    def __post_init__(self) -> None:
+        least = round(1 / LEVEL) - 1
+        if self.replicates < least:
+            raise UsageError(f"replicates: {self.replicates} cannot reject at {LEVEL:.0%}; give at least {least}")
+        if self.seed < 0:
+            raise UsageError(f"seed: {self.seed} is not a seed; give a whole number from 0 up")
+        require_memberships(self.federation, "measured")
+
+    @cached_property
+    def statistics(self) -> dict[ClusterGroup[Any], Any]:
+        """The statistic of each group of rows over clusters."""
+        return {group: group.statistic(self.federation) for group in CLUSTER_GROUPS}
+
+    @cached_property
+    def cluster_null(self) -> dict[ClusterMetric[Any], Floats]:
+        """(B,) distances between halves of the rooms for each metric, not yet rescaled; none of a single room."""
+        if self.federation.n_rooms < 2:
+            return {}
+        return cluster_null(
+            CLUSTER_GROUPS,
+            self.federation,
+            seed=self.seed,
+            stage=CLUSTER_STAGE,
+            replicates=self.replicates,
+            progress=lambda done: self.progress("splitting rooms", done, self.replicates),
+        )
+
+
+def require_memberships(federation: Federation, name: str) -> None:
+    """Complain of what cannot be compared.
+
+    Raises:
+        UsageError: it is no federation, or has no membership.
+    """
+    if not isinstance(federation, Federation):
+        raise UsageError(f"validate takes Federations, not {type(federation).__name__}; read a file with fedgen.read")
+    if federation.n_memberships == 0:
+        raise UsageError(f"the {name} federation has no membership to compare: give one that has some")
