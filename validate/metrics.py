@@ -19,8 +19,6 @@ from validate.distances import wasserstein
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from fedgen.federation import Federation, Floats, Integers
     from fedgen.statistics.halves import Split
 
@@ -146,18 +144,6 @@ class ClusterGroup(Generic[Statistic]):
     def compared(self) -> tuple[ClusterMetric[Statistic], ...]:
         """The metrics, and what they compare instead at other sizes."""
         return tuple(each for metric in self.metrics for each in (metric, metric.resized) if each is not None)
-
-
-def by_rooms(
-    prepare: Callable[[Federation], Callable[[NDArray[np.bool_]], Iterator[tuple[Statistic, Statistic]]]],
-) -> Callable[[Federation], Halves[Statistic]]:
-    """The halves of a statistic that takes all splits of a block together, as (B, R) first halves."""
-
-    def bind(federation: Federation) -> Halves[Statistic]:
-        halves = prepare(federation)
-        return lambda splits: halves(np.stack([split.first for split in splits]))
-
-    return bind
 
 
 def one_by_one(

@@ -13,6 +13,7 @@ from fedgen.errors import UsageError
 from fedgen.progress import silent
 from fedgen.statistics.structure import concentration
 from validate.measurement import REPLICATES, Measurement, require_memberships
+from validate.memorisation import Memorisation, memorisation
 from validate.trials import trials
 from validate.verdict import LEVEL, step_down
 
@@ -84,6 +85,7 @@ class Scorecard:
 
     Attributes:
         rows: in the order of docs/scorecard.md.
+        memorisation: E7, of rooms, of servers, of both together; without verdict.
         reported: statistics without verdict.
         generated: counts of the generated federation, by name.
         measured: counts of the measured one.
@@ -92,6 +94,7 @@ class Scorecard:
     """
 
     rows: tuple[Row, ...]
+    memorisation: tuple[Memorisation, ...]
     reported: tuple[Reported, ...]
     generated: dict[str, int]
     measured: dict[str, int]
@@ -140,6 +143,7 @@ class Scorecard:
             "generated": self.generated,
             "measured": self.measured,
             "rows": [_jsonable(asdict(row)) for row in self.rows],
+            "memorisation": [kind.to_dict() for kind in self.memorisation],
             "reported": [_jsonable(asdict(line)) for line in self.reported],
         }
 
@@ -193,6 +197,7 @@ def validate(
     ours, theirs = concentration(generated), concentration(measurement.federation)
     return Scorecard(
         rows=tuple(_judge(trials(generated, measurement, progress))),
+        memorisation=memorisation(generated, measurement.federation, measurement.seed),
         reported=tuple(Reported(name, ours[name], theirs[name]) for name in ours),
         generated=_counts(generated),
         measured=_counts(measurement.federation),

@@ -11,8 +11,8 @@ put c - c(x) and 1 - x. Pairs that meet once are in no butterfly and left out. T
 (:mod:`fedgen.statistics.meetings`) and serves for any number of splits.
 
 *Large federations.* Where the paths are more than :data:`MOST_PATHS`, or the list longer than
-:data:`fedgen.statistics.meetings.MOST`, a random share q of the users is looked at: a butterfly has two of them and
-stays with probability q², so that the count over q² is without bias.
+:data:`fedgen.statistics.meetings.MOST`, a random share of the users is looked at, k of U: a butterfly has two of
+them and stays with probability p = k (k - 1) / (U (U - 1)), so that the count over p is without bias.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from fedgen.federation import Federation
 from fedgen.statistics.meetings import MOST, among, incidences, meetings, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
     from fedgen.federation import Floats, Integers
+    from fedgen.statistics.halves import Split
 
 BLOCK = 1 << 22
 """Paths of two steps that are looked at together: about 100 MiB."""
@@ -102,32 +103,45 @@ def _pairs(count: NDArray[np.int64]) -> int:
 def overlap(federation: Federation) -> Overlap:
     """Butterflies of a whole federation: exact up to :data:`MOST_PATHS`, else from a share of the users."""
     u, d = (sizes.astype(np.float64) for sizes in (federation.users_per_room, federation.rooms_per_user))
-    share = max(sqrt(min(1.0, MOST_PATHS / max(u @ u, 1.0))), min(1.0, MOST_PATHS / max(d @ d, 1.0)))
+    share = _share(MOST_PATHS, float(u @ u), float(d @ d))
     if share >= 1:
         return Overlap(butterflies(federation), federation.n_memberships)
     kept = sample(federation.n_users, share)
-    return Overlap(butterflies(_of_users(federation, kept)) / share**2, federation.n_memberships)
+    count = butterflies(_of_users(federation, kept)) / _kept_pairs(kept)
+    return Overlap(count, federation.n_memberships)
 
 
-def overlap_of_halves(federation: Federation) -> Callable[[NDArray[np.bool_]], Iterator[tuple[Overlap, Overlap]]]:
+def overlap_of_halves(federation: Federation) -> Callable[[Sequence[Split]], Iterator[tuple[Overlap, Overlap]]]:
     """Prepares the butterflies of what :func:`~fedgen.statistics.subset.with_rooms` would leave of each half.
 
     Returns:
-        Takes (B, R), which rooms are in the first half of each of B splits, to the overlap in both halves.
+        Takes B splits to the overlap in both halves of each.
     """
     by_rooms, by_users = incidences(federation.users_per_room), incidences(federation.rooms_per_user)
-    # Of a share q of the users q² of the pairs that meet in a room are left, and q of those of rooms in a user.
-    share = max(sqrt(min(1.0, MOST / max(by_rooms, 1))), min(1.0, MOST / max(by_users, 1)))
-    looked_at = _of_users(federation, sample(federation.n_users, share)) if share < 1 else federation
+    share = _share(MOST, by_rooms, by_users)
+    kept = sample(federation.n_users, share)
+    looked_at = _of_users(federation, kept) if share < 1 else federation
     count = (_of_user_pairs if by_rooms * share <= by_users else _of_room_pairs)(looked_at)
     sizes = federation.users_per_room
 
-    def of(firsts: NDArray[np.bool_]) -> Iterator[tuple[Overlap, Overlap]]:
+    def of(splits: Sequence[Split]) -> Iterator[tuple[Overlap, Overlap]]:
+        firsts = np.stack([split.first for split in splits])
         memberships = firsts @ sizes, ~firsts @ sizes
-        for *found, first, second in zip(*count(firsts) / share**2, *memberships, strict=True):
+        for *found, first, second in zip(*count(firsts) / _kept_pairs(kept), *memberships, strict=True):
             yield Overlap(float(found[0]), int(first)), Overlap(float(found[1]), int(second))
 
     return of
+
+
+def _share(most: int, by_rooms: float, by_users: float) -> float:
+    """The share of the users to look at: q² of the paths through rooms are left, and q of those through users."""
+    return min(1.0, max(sqrt(most / max(by_rooms, 1)), most / max(by_users, 1)))
+
+
+def _kept_pairs(kept: NDArray[np.bool_]) -> float:
+    """The share of pairs of users that are looked at."""
+    users, all_users = int(kept.sum()), len(kept)
+    return users * (users - 1) / (all_users * (all_users - 1)) if all_users > 1 else 1.0
 
 
 def _of_users(federation: Federation, kept: NDArray[np.bool_]) -> Federation:
@@ -139,15 +153,16 @@ def _of_users(federation: Federation, kept: NDArray[np.bool_]) -> Federation:
 def _of_user_pairs(federation: Federation) -> Callable[[NDArray[np.bool_]], Floats]:
     """(B, R) first halves to (2, B) butterflies, by pairs of users."""
     met = meetings(federation.membership_user, federation.room_offsets).at_least(2)
-    total = met.counts
+    total = met.counts.astype(np.float64)
 
     def count(firsts: NDArray[np.bool_]) -> Floats:
         found = np.zeros((2, len(firsts)))
         for pairs, first in met.counts_among(firsts):
-            second = total[pairs, None] - first
-            for half, shared in zip(found, (first, second), strict=True):
-                half += np.einsum("pb,pb->b", shared, shared - 1) / 2
-        return found
+            # With s of t rooms in the first half, s (s - 1) and (t - s)(t - s - 1) of every pair, multiplied out.
+            every = total[pairs]
+            squares, products, sums = np.einsum("pb,pb->b", first, first), every @ first, first.sum(axis=0)
+            found += squares - sums, squares - 2 * products + sums + every @ (every - 1)
+        return found / 2
 
     return count
 
@@ -161,14 +176,15 @@ def _of_room_pairs(federation: Federation) -> Callable[[NDArray[np.bool_]], Floa
     offsets = np.concatenate(([0], np.cumsum(federation.rooms_per_user)))
     met = meetings(federation.membership_room[order], offsets).at_least(2)
     shared = met.counts.astype(np.float64)
-    weights = csr_array((shared * (shared - 1) / 2, (met.first, met.second)), shape=(rooms, rooms))
+    weights = shared * (shared - 1) / 2
+    table = csr_array((weights, (met.first, met.second)), shape=(rooms, rooms))
     total = weights.sum()
     # Of each room, so that first - second = sum of w (x + x' - 1) is a sum over rooms.
-    of_room = weights.sum(axis=0) + weights.sum(axis=1)
+    of_room = sum(np.bincount(end, weights=weights, minlength=rooms) for end in (met.first, met.second))
 
     def count(firsts: NDArray[np.bool_]) -> Floats:
         inside = np.ascontiguousarray(firsts.T, dtype=np.float64)
-        first = np.einsum("rb,rb->b", weights @ inside, inside)
+        first = np.einsum("rb,rb->b", np.asarray(table @ inside), inside)
         return np.stack((first, first - firsts @ of_room + total))
 
     return count

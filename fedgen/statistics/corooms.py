@@ -16,11 +16,12 @@ import numpy as np
 from fedgen.statistics.meetings import among, meetings, sample, share_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from fedgen.federation import Federation, Integers
+    from fedgen.statistics.halves import Split
     from fedgen.statistics.meetings import Meetings
 
 
@@ -60,14 +61,11 @@ def co_rooms(federation: Federation) -> CoRooms:
     return CoRooms(np.bincount(met.counts), int(kept.sum()), federation.n_servers)
 
 
-def co_rooms_of_halves(
-    federation: Federation,
-) -> Callable[[NDArray[np.bool_]], Iterator[tuple[CoRooms, CoRooms]]]:
+def co_rooms_of_halves(federation: Federation) -> Callable[[Sequence[Split]], Iterator[tuple[CoRooms, CoRooms]]]:
     """Prepares the co-rooms of what :func:`~fedgen.statistics.subset.with_rooms` would leave of each half.
 
     Returns:
-        Takes (B, R), which rooms are in the first half of each of B splits, to the co-rooms of both halves. The servers
-        looked at are those of the whole.
+        Takes B splits to the co-rooms of both halves of each. The servers looked at are those of the whole.
     """
     kept, met = _met(federation)
     # Most pairs share a single room, which is in one half or the other: these are counted by the room.
@@ -75,27 +73,25 @@ def co_rooms_of_halves(
     single = np.bincount(met.place[met.offsets[:-1][alone]], minlength=federation.n_rooms)
     several = met.at_least(2)
     longest = int(several.counts.max(initial=1)) + 1
-    p = federation.presences
 
-    def of(firsts: NDArray[np.bool_]) -> Iterator[tuple[CoRooms, CoRooms]]:
-        tables = np.zeros((2, len(firsts), longest), dtype=np.int64)
+    def of(splits: Sequence[Split]) -> Iterator[tuple[CoRooms, CoRooms]]:
+        firsts = np.stack([split.first for split in splits])
+        own_bins = np.arange(len(splits)) * longest
+        flat = np.zeros((2, len(splits) * longest), dtype=np.int64)
         for pairs, counts in several.counts_among(firsts):
-            first = counts.T.astype(np.int64)
-            second = several.counts[pairs] - first
-            for table, half in zip(tables, (first, second), strict=True):
-                for row, values in zip(table, half, strict=True):
-                    row += np.bincount(values, minlength=longest)
+            shared = counts.astype(np.int64)
+            for table, half in zip(flat, (shared, several.counts[pairs, None] - shared), strict=True):
+                table += np.bincount((half + own_bins).ravel(), minlength=flat.shape[1])
+        tables = flat.reshape(2, len(splits), longest)
         tables[:, :, 0] = 0
         tables[0, :, 1] += firsts @ single
         tables[1, :, 1] += ~firsts @ single
-        for split, first in enumerate(firsts):
-            here = first[p.room]
-            halves = []
-            for table, rooms in zip(tables, (here, ~here), strict=True):
-                present = np.zeros(federation.n_servers, dtype=bool)
-                present[p.server[rooms]] = True
-                halves.append(CoRooms(table[split], int((present & kept).sum()), int(present.sum())))
-            yield halves[0], halves[1]
+        for number, split in enumerate(splits):
+            first, second = (
+                CoRooms(pairs, int((present & kept).sum()), int(present.sum()))
+                for pairs, present in zip(tables[:, number], split.rooms_per_server > 0, strict=True)
+            )
+            yield first, second
 
     return of
 
@@ -105,4 +101,3 @@ def _met(federation: Federation) -> tuple[NDArray[np.bool_], Meetings]:
     p = federation.presences
     kept = sample(federation.n_servers, share_within(federation.servers_per_room))
     return kept, meetings(*(among(p.server, p.offsets, kept) if not kept.all() else (p.server, p.offsets)))
-

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.traffic.equations import Load
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fedgen.federation import Floats, Integers
-    from fedgen.statistics.halves import Split
 
 
 def ranking(users: Integers, tx: Floats, rx: Floats) -> NDArray[np.intp]:
@@ -46,19 +43,10 @@ def hub_share(users: Integers, tx: Floats, rx: Floats) -> float:
     total = float(tx.sum())
     if total == 0:
         return float("nan")
-    return float(tx[ranking(users, tx, rx)[0]] / total)
+    largest = np.flatnonzero(users == users.max())
+    return float(tx[largest[ranking(users[largest], tx[largest], rx[largest])[0]]] / total)
 
 
 def load_per_user(users: Integers, tx: Floats) -> float:
     """T/U: transactions per user and unit of time."""
     return float(tx.sum() / users.sum())
-
-
-def load_of_halves(split: Split) -> Load:
-    """tx and rx, (2, S) each, of every server in both halves of the rooms: equations 2 and 3 in either."""
-    p = split.federation.presences
-    others = split.federation.servers_per_room - 1
-    room_weight = np.add.reduceat(split.weight, p.offsets[:-1])
-    # A room of one server adds nothing to either, not even a rounding error.
-    heard = np.where(others[p.room] > 0, room_weight[p.room] - split.weight, 0.0)
-    return Load(tx=split.per_server(split.weight * others[p.room]), rx=split.per_server(heard))

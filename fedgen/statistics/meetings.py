@@ -6,8 +6,8 @@ the places how often each pair meets there: a sparse matrix of pairs by places t
 what the nulls of the scorecard ask, some hundred times over.
 
 The list is what costs memory, 12 bytes an incidence and some four times that while it is made. Where it would be longer
-than :data:`MOST`, a random share of the nodes is looked at instead (:func:`share_within`): a pair is kept with
-probability share², and so is what is counted of it.
+than :data:`MOST`, a random share of the nodes is looked at instead (:func:`share_within`): of n nodes k, so that each
+pair is kept with probability k (k - 1) / (n (n - 1)).
 """
 
 from __future__ import annotations
@@ -98,17 +98,17 @@ def incidences(sizes: Integers) -> int:
     return int((size * (size - 1) // 2).sum())
 
 
-def share_within(sizes: Integers, most: int = MOST) -> float:
-    """The share of the nodes to look at so that about ``most`` incidences are left: they fall as its square."""
-    total = incidences(sizes)
-    return min(1.0, sqrt(most / total)) if total else 1.0
+def share_within(sizes: Integers) -> float:
+    """The share of the nodes to look at so that about :data:`MOST` incidences are left: they fall as its square."""
+    return min(1.0, sqrt(MOST / max(incidences(sizes), 1)))
 
 
 def sample(nodes: int, share: float) -> NDArray[np.bool_]:
-    """Which nodes are looked at, (nodes,): each with probability ``share``; the same ones every time."""
-    if share >= 1:
-        return np.ones(nodes, dtype=bool)
-    return np.random.Generator(np.random.PCG64(_SAMPLE_SEED)).random(nodes) < share
+    """Which nodes are looked at, (nodes,): a share of them, two at least; the same ones every time."""
+    looked_at = np.zeros(nodes, dtype=bool)
+    count = nodes if share >= 1 else min(nodes, max(2, int(share * nodes)))
+    looked_at[np.random.Generator(np.random.PCG64(_SAMPLE_SEED)).permutation(nodes)[:count]] = True
+    return looked_at
 
 
 def among(node: Integers, offsets: Integers, kept: NDArray[np.bool_]) -> tuple[Integers, Integers]:

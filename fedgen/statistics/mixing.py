@@ -61,19 +61,18 @@ def centred_ranks(size: Integers, edges: Integers) -> Floats:
 
 def correlations_of_halves(split: Split) -> Floats:
     """(2, 2): both correlations, over memberships and over presences, of both halves; NaN where undefined."""
-    f, p = split.federation, split.federation.presences
-    k, u, d, m = f.servers_per_room, f.users_per_room, split.rooms_per_user, split.rooms_per_server
-    busy, large = (np.concatenate([centred_ranks(x, e) for x, e in zip(*side, strict=True)]) for side in
-                   ((d, d), (split.users_per_server, m)))
+    f = split.federation
     found = np.full((2, 2), nan)
-    for row, ranks, degree, node, offsets, size in (
-        (0, busy, d, split.member, f.room_offsets, u),
-        (1, large, m, split.present, p.offsets, k),
+    for row, of, degree, size, over in (
+        (0, split.rooms_per_user, split.rooms_per_user, f.users_per_room, split.over_users),
+        (1, split.users_per_server, split.rooms_per_server, f.servers_per_room, split.over_servers),
     ):
-        met = np.add.reduceat(ranks[node], offsets[:-1])
+        ranks = np.stack([centred_ranks(*half) for half in zip(of, degree, strict=True)])
+        met = over(ranks)
         for half, rooms in enumerate((split.first, ~split.first)):
-            y, x = centred_ranks(size[rooms], size[rooms]), ranks.reshape(2, -1)[half]
-            spread = float(degree[half] @ x**2) * float(size[rooms] @ y**2)
+            edges = size * rooms
+            x, y = ranks[half], centred_ranks(size, edges)
+            spread = float(degree[half] @ x**2) * float(edges @ y**2)
             if spread > 0:
-                found[half, row] = float(met[rooms] @ y) / sqrt(spread)
+                found[half, row] = float(met[rooms] @ y[rooms]) / sqrt(spread)
     return found

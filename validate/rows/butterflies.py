@@ -6,7 +6,7 @@ from math import nan
 
 from fedgen.statistics.butterflies import Overlap, overlap, overlap_of_halves
 from validate.distances import log_ratio
-from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description, by_rooms
+from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description
 
 
 def _apart(generated: Overlap, measured: Overlap) -> float:
@@ -17,7 +17,7 @@ def _apart(generated: Overlap, measured: Overlap) -> float:
 
 BUTTERFLIES = ClusterGroup(
     statistic=overlap,
-    halves=by_rooms(overlap_of_halves),
+    halves=overlap_of_halves,
     metrics=(
         ClusterMetric(
             Description(

@@ -9,7 +9,7 @@ import numpy as np
 
 from fedgen.statistics.corooms import CoRooms, co_rooms, co_rooms_of_halves
 from validate.distances import log_ratio, wasserstein
-from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description, by_rooms
+from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def _counts_apart(generated: CoRooms, measured: CoRooms) -> float:
 
 COROOMS = ClusterGroup(
     statistic=co_rooms,
-    halves=by_rooms(co_rooms_of_halves),
+    halves=co_rooms_of_halves,
     metrics=(
         ClusterMetric(
             Description("E3c", "rooms that two servers share, where they share any", "W1log", undefined=_FEW),

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import inf, nan
 from typing import TYPE_CHECKING
 
-from fedgen.statistics.load import hub_share, load_curve, load_of_halves, load_per_user
+from fedgen.statistics.load import hub_share, load_curve, load_per_user
 from fedgen.traffic.equations import load
 from validate.distances import curve_distance, difference, log_ratio, log_wasserstein
 from validate.metrics import ClusterGroup, ClusterMetric, Description, one_by_one, unlike_sizes
@@ -38,10 +38,9 @@ class ServerLoad:
     @classmethod
     def of_halves(cls, split: Split) -> tuple[ServerLoad, ServerLoad]:
         """Of both halves, without the servers that have no room in them."""
-        loads = load_of_halves(split)
         first, second = (
             cls(users[users > 0], tx[users > 0], rx[users > 0])
-            for users, tx, rx in zip(split.users_per_server, loads.tx, loads.rx, strict=True)
+            for users, tx, rx in zip(split.users_per_server, split.load.tx, split.load.rx, strict=True)
         )
         return first, second
 
