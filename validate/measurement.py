@@ -10,6 +10,7 @@ from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
 from validate.nulls import cluster_null
+from validate.reported import told
 from validate.rows.butterflies import BUTTERFLIES
 from validate.rows.corooms import COROOMS
 from validate.rows.load import LOAD
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Floats
     from fedgen.progress import Progress
     from validate.metrics import ClusterGroup, ClusterMetric
+    from validate.reported import Told
 
 REPLICATES = 400
 
@@ -62,6 +64,11 @@ class Measurement:
     def statistics(self) -> dict[ClusterGroup[Any], Any]:
         """The statistic of each group of rows over clusters."""
         return {group: group.statistic(self.federation) for group in CLUSTER_GROUPS}
+
+    @cached_property
+    def told(self) -> dict[str, Told]:
+        """What is told without a verdict."""
+        return told(self.federation)
 
     @cached_property
     def cluster_null(self) -> dict[ClusterMetric[Any], Floats]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from fedgen.errors import UsageError
 from fedgen.progress import silent
-from fedgen.statistics.structure import concentration
 from validate.measurement import REPLICATES, Measurement, require_memberships
 from validate.memorisation import Memorisation, memorisation
+from validate.reported import told
 from validate.trials import trials
 from validate.verdict import LEVEL, step_down
 
@@ -72,11 +72,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Reported:
-    """A statistic told for both sides, without a verdict."""
+    """A statistic told for both sides, without a verdict.
+
+    Attributes:
+        statistic: in words.
+        generated: of the generated federation; NaN where it has none.
+        measured: of the measured one.
+        generated_interval: 95 % interval of the estimate, where it is one.
+        measured_interval: likewise.
+    """
 
     statistic: str
     generated: float
     measured: float
+    generated_interval: tuple[float, float] | None = None
+    measured_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,11 +204,14 @@ def validate(
             against, 0 if seed is None else seed, REPLICATES if replicates is None else replicates, progress
         )
     require_memberships(generated, "generated")
-    ours, theirs = concentration(generated), concentration(measurement.federation)
+    ours, theirs = told(generated), measurement.told
     return Scorecard(
         rows=tuple(_judge(trials(generated, measurement, progress))),
         memorisation=memorisation(generated, measurement.federation, measurement.seed),
-        reported=tuple(Reported(name, ours[name], theirs[name]) for name in ours),
+        reported=tuple(
+            Reported(name, ours[name].value, theirs[name].value, ours[name].interval, theirs[name].interval)
+            for name in ours
+        ),
         generated=_counts(generated),
         measured=_counts(measurement.federation),
         seed=measurement.seed,
@@ -214,7 +227,7 @@ def _judge(found: Sequence[Trial]) -> Iterator[Row]:
     adjusted = iter(step_down(excess, null).tolist())
     for trial in found:
         reason = trial.unjudgeable
-        told = Row(
+        bare = Row(
             name=trial.description.name,
             statistic=trial.description.statistic,
             measure=trial.description.measure,
@@ -226,7 +239,7 @@ def _judge(found: Sequence[Trial]) -> Iterator[Row]:
             measured=trial.measured,
             iid_floor=trial.iid_floor,
         )
-        yield told if reason else _judged(told, trial, next(adjusted))
+        yield bare if reason else _judged(bare, trial, next(adjusted))
 
 
 def _judged(row: Row, trial: Trial, p: float) -> Row:

@@ -103,11 +103,11 @@ def _pairs(count: NDArray[np.int64]) -> int:
 def overlap(federation: Federation) -> Overlap:
     """Butterflies of a whole federation: exact up to :data:`MOST_PATHS`, else from a share of the users."""
     u, d = (sizes.astype(np.float64) for sizes in (federation.users_per_room, federation.rooms_per_user))
-    share = _share(MOST_PATHS, float(u @ u), float(d @ d))
+    share = share_of_users(MOST_PATHS, float(u @ u), float(d @ d))
     if share >= 1:
         return Overlap(butterflies(federation), federation.n_memberships)
     kept = sample(federation.n_users, share)
-    count = butterflies(_of_users(federation, kept)) / _kept_pairs(kept)
+    count = butterflies(of_users(federation, kept)) / share_of_pairs(kept)
     return Overlap(count, federation.n_memberships)
 
 
@@ -118,33 +118,33 @@ def overlap_of_halves(federation: Federation) -> Callable[[Sequence[Split]], Ite
         Takes B splits to the overlap in both halves of each.
     """
     by_rooms, by_users = incidences(federation.users_per_room), incidences(federation.rooms_per_user)
-    share = _share(MOST, by_rooms, by_users)
+    share = share_of_users(MOST, by_rooms, by_users)
     kept = sample(federation.n_users, share)
-    looked_at = _of_users(federation, kept) if share < 1 else federation
+    looked_at = of_users(federation, kept) if share < 1 else federation
     count = (_of_user_pairs if by_rooms * share <= by_users else _of_room_pairs)(looked_at)
     sizes = federation.users_per_room
 
     def of(splits: Sequence[Split]) -> Iterator[tuple[Overlap, Overlap]]:
         firsts = np.stack([split.first for split in splits])
         memberships = firsts @ sizes, ~firsts @ sizes
-        for *found, first, second in zip(*count(firsts) / _kept_pairs(kept), *memberships, strict=True):
+        for *found, first, second in zip(*count(firsts) / share_of_pairs(kept), *memberships, strict=True):
             yield Overlap(float(found[0]), int(first)), Overlap(float(found[1]), int(second))
 
     return of
 
 
-def _share(most: int, by_rooms: float, by_users: float) -> float:
+def share_of_users(most: int, by_rooms: float, by_users: float) -> float:
     """The share of the users to look at: q² of the paths through rooms are left, and q of those through users."""
     return min(1.0, max(sqrt(most / max(by_rooms, 1)), most / max(by_users, 1)))
 
 
-def _kept_pairs(kept: NDArray[np.bool_]) -> float:
+def share_of_pairs(kept: NDArray[np.bool_]) -> float:
     """The share of pairs of users that are looked at."""
     users, all_users = int(kept.sum()), len(kept)
     return users * (users - 1) / (all_users * (all_users - 1)) if all_users > 1 else 1.0
 
 
-def _of_users(federation: Federation, kept: NDArray[np.bool_]) -> Federation:
+def of_users(federation: Federation, kept: NDArray[np.bool_]) -> Federation:
     """The memberships of some of the users; ids stay, so that users and rooms may be without any."""
     members, offsets = among(federation.membership_user, federation.room_offsets, kept)
     return Federation(federation.n_servers, federation.user_server, offsets, members)
