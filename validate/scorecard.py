@@ -206,7 +206,7 @@ def validate(
     require_memberships(generated, "generated")
     ours, theirs = told(generated), measurement.told
     return Scorecard(
-        rows=tuple(_judge(trials(generated, measurement, progress))),
+        rows=judge(generated, measurement, progress),
         memorisation=memorisation(generated, measurement.federation, measurement.seed),
         reported=tuple(
             Reported(name, ours[name].value, theirs[name].value, ours[name].interval, theirs[name].interval)
@@ -217,6 +217,11 @@ def validate(
         seed=measurement.seed,
         replicates=measurement.replicates,
     )
+
+
+def judge(generated: Federation, measurement: Measurement, progress: Progress = silent) -> tuple[Row, ...]:
+    """The rows alone, in the order of their names: what the verdict rests on."""
+    return tuple(_judge(trials(generated, measurement, progress)))
 
 
 def _judge(found: Sequence[Trial]) -> Iterator[Row]:
