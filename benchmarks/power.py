@@ -80,7 +80,8 @@ def false_alarms(measured: fedgen.Federation, seeds: int) -> Iterator[str]:
         above.update(row.name for row in rows if row.ratio > 1)
         alarms += bool(found)
     interval = binomtest(alarms, seeds).proportion_ci()
-    yield f"  rejected: {alarms} of {seeds} ({interval.low:.1%} to {interval.high:.1%}); by {listed(rejecting) or 'no row'}"
+    rate = f"{alarms} of {seeds} ({interval.low:.1%} to {interval.high:.1%})"
+    yield f"  rejected: {rate}; by {listed(rejecting) or 'no row'}"
     yield f"  above floor: {listed(above) or 'no row'}"
 
 
