@@ -228,7 +228,7 @@ def _judge(found: Sequence[Trial]) -> Iterator[Row]:
     able = [trial for trial in found if not trial.unjudgeable]
     # A distance within its margin is of no consequence: what is tested is the excess.
     excess = np.array([max(trial.distance - trial.margin, 0.0) for trial in able])
-    null = np.column_stack([trial.null for trial in able]) if able else np.empty((1, 0))
+    null = np.column_stack([trial.either for trial in able]) if able else np.empty((1, 0))
     adjusted = iter(step_down(excess, null).tolist())
     for trial in found:
         reason = trial.unjudgeable

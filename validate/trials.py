@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validate.measurement import CLUSTER_GROUPS
-from validate.metrics import Units, unlike_sizes
-from validate.nulls import draw_null, half_scale, statistic_draw, unit_draw
+from validate.metrics import Clumps, Units, unlike_sizes
+from validate.nulls import (
+    cluster_null,
+    draw_null,
+    half_scale,
+    shuffled_clumps_draw,
+    shuffled_draw,
+    statistic_draw,
+    unit_draw,
+)
 from validate.rows.rooms import ROOMS
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats
     from fedgen.progress import Progress
     from validate.measurement import Measurement
-    from validate.metrics import ClusterGroup, Description, UnitGroup
+    from validate.metrics import ClusterGroup, ClusterMetric, Description, UnitGroup
 
 MANY_USERS = 100_000
 """Above so many measured users, noise is smaller than what matters: margins hold up the floors of rows over users."""
@@ -30,6 +38,8 @@ MANY_USERS = 100_000
 # Each null has its own stage, which addresses its randomness: never renumber.
 _UNIT_GROUPS = ((1, SERVERS), (2, ROOMS), (3, USERS))
 _IID_LOAD = 5
+_SHUFFLED = {1: 11, 2: 12, 3: 13}
+_GENERATED_CLUSTERS = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +51,7 @@ class Trial:
         against: the name of the null.
         distance: of the generated from the measured federation; NaN where there is none.
         null: (B,) distances by resampling alone; NaN where a replicate has none.
+        either: (B,) distances that two sides of one law may have, whichever is which: what the verdict rests on.
         nearest: distances at or below are closer than an independent federation would come.
         margin: distances up to it are of no consequence.
         obstacle: why there is no null; empty where there is one.
@@ -53,6 +64,7 @@ class Trial:
     against: str
     distance: float
     null: Floats
+    either: Floats
     nearest: float = 0.0
     margin: float = 0.0
     obstacle: str = ""
@@ -84,8 +96,9 @@ def trials(generated: Federation, measured: Measurement, progress: Progress) -> 
     found: list[Trial] = []
     for stage, group in _UNIT_GROUPS:
         found += _unit_trials(group, generated, measured, stage, progress)
+    halves = _halves_of_generated(generated, measured, progress)
     for clusters in CLUSTER_GROUPS:
-        found += _cluster_trials(clusters, generated, measured, progress)
+        found += _cluster_trials(clusters, generated, measured, halves, progress)
     return sorted(found, key=lambda trial: trial.description.name)
 
 
@@ -102,22 +115,64 @@ def _unit_trials(
         replicates=measured.replicates,
         progress=lambda done: progress(f"resampling {group.unit}", done, measured.replicates),
     )
+    ours, theirs = generated, measured.federation
+    shuffled = (
+        shuffled_draw(distances, units.generated + units.measured, sizes[0])
+        if group.clump is None
+        else shuffled_clumps_draw(distances, Clumps.of(units, group.clump(ours), group.clump(theirs)))
+    )
+    either = draw_null(
+        shuffled,
+        seed=measured.seed,
+        stage=_SHUFFLED[stage],
+        replicates=measured.replicates,
+        progress=lambda done: progress(f"shuffling {group.unit}", done, measured.replicates),
+    )
     # A resample of the measurement itself varies with the generated size alone; half of that is closer than chance.
     nearer = sqrt(sizes[1] / sum(sizes)) / 2
-    for metric, distance, column in zip(group.metrics, distances, _rounded(null).T, strict=True):
+    for metric, distance, column, dealt in zip(
+        group.metrics, distances, _rounded(null).T, _rounded(either).T, strict=True
+    ):
         defined = column[~np.isnan(column)]
         yield Trial(
             metric.description,
             f"iid over {group.unit}",
             float(_rounded(distance(units.generated, units.measured))),
             column,
+            dealt,
             nearest=nearer * Floor.of(defined).low if len(defined) else 0.0,
             margin=metric.margin if measured.federation.n_users > MANY_USERS else 0.0,
         )
 
 
+def _halves_of_generated(
+    generated: Federation, measured: Measurement, progress: Progress
+) -> dict[ClusterMetric[Any], Floats]:
+    """The null of room clusters of the generated side; none where its size is another, or it has a single room."""
+    if generated.n_rooms < 2 or unlike_sizes(generated.n_servers, measured.federation.n_servers):
+        return {}
+    draws = -(-measured.replicates // 4)
+    return cluster_null(
+        CLUSTER_GROUPS,
+        generated,
+        seed=measured.seed,
+        stage=_GENERATED_CLUSTERS,
+        replicates=draws,
+        progress=lambda done: progress("splitting generated rooms", done, draws),
+    )
+
+
+def _of_either(measured: Floats, generated: Floats) -> Floats:
+    """Every second draw of the measured side's null, and as many of the generated side's, each twice."""
+    return np.concatenate((measured[::2], np.repeat(generated, 2)[: len(measured) // 2]))
+
+
 def _cluster_trials(
-    group: ClusterGroup[Any], generated: Federation, measured: Measurement, progress: Progress
+    group: ClusterGroup[Any],
+    generated: Federation,
+    measured: Measurement,
+    halves: dict[ClusterMetric[Any], Floats],
+    progress: Progress,
 ) -> Iterator[Trial]:
     ours, theirs = group.statistic(generated), measured.statistics[group]
     splits = bool(measured.cluster_null)
@@ -135,11 +190,17 @@ def _cluster_trials(
         iid_floors = [Floor.of(column).floor for column in _rounded(iid).T]
     for row, iid_floor in zip(group.metrics, iid_floors, strict=True):
         metric = row.resized if resized and row.resized else row
+        null = _rounded(scale * measured.cluster_null[metric]) if splits else np.full(measured.replicates, nan)
+        either = null
+        if splits and halves:
+            back = half_scale(measured.federation.n_rooms, generated.n_rooms)
+            either = _of_either(null, _rounded(back * halves[metric]))
         yield Trial(
             metric.description,
             "room clusters",
             float(_rounded(metric.distance(ours, theirs))),
-            _rounded(scale * measured.cluster_null[metric]) if splits else np.full(measured.replicates, nan),
+            null,
+            either,
             obstacle="" if splits else "the measured federation has a single room, which has no halves",
             generated=metric.value(ours) if metric.value else nan,
             measured=metric.value(theirs) if metric.value else nan,
