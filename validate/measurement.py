@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
-from validate.nulls import cluster_null
+from validate.nulls import cluster_null, draw_null, statistic_draw
 from validate.reported import told
 from validate.rows.butterflies import BUTTERFLIES
 from validate.rows.corooms import COROOMS
 from validate.rows.load import LOAD
 from validate.rows.mixing import MIXING
-from validate.verdict import LEVEL
+from validate.verdict import LEVEL, Floor, rounded
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 REPLICATES = 400
 
 CLUSTER_GROUPS: tuple[ClusterGroup[Any], ...] = (LOAD, MIXING, BUTTERFLIES, COROOMS)
-CLUSTER_STAGE = 4
-"""Addresses the randomness of the splits: never renumber."""
+CLUSTER_STAGE, IID_LOAD_STAGE = 4, 5
+"""Address the randomness of the draws: never renumber."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,25 @@ class Measurement:
     def told(self) -> dict[str, Told]:
         """What is told without a verdict."""
         return told(self.federation)
+
+    def iid_floors(self, group: ClusterGroup[Any], servers: int) -> list[float]:
+        """The floors of a group's rows against a side of so many servers, if servers were resampled; NaN if not so."""
+        if group.resampled is None:
+            return [nan] * len(group.metrics)
+        if (group, servers) not in self._iid_floors:
+            null = draw_null(
+                statistic_draw(group, self.statistics[group], (servers, self.federation.n_servers)),
+                seed=self.seed,
+                stage=IID_LOAD_STAGE,
+                replicates=self.replicates,
+                progress=lambda done: self.progress("resampling load", done, self.replicates),
+            )
+            self._iid_floors[group, servers] = [Floor.of(column).floor for column in rounded(null).T]
+        return self._iid_floors[group, servers]
+
+    @cached_property
+    def _iid_floors(self) -> dict[tuple[ClusterGroup[Any], int], list[float]]:
+        return {}
 
     @cached_property
     def cluster_null(self) -> dict[ClusterMetric[Any], Floats]:

@@ -16,13 +16,12 @@ from validate.nulls import (
     half_scale,
     shuffled_clumps_draw,
     shuffled_draw,
-    statistic_draw,
     unit_draw,
 )
 from validate.rows.rooms import ROOMS
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
-from validate.verdict import RESOLUTION, Floor
+from validate.verdict import Floor, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +36,6 @@ MANY_USERS = 100_000
 
 # Each null has its own stage, which addresses its randomness: never renumber.
 _UNIT_GROUPS = ((1, SERVERS), (2, ROOMS), (3, USERS))
-_IID_LOAD = 5
 _SHUFFLED = {1: 11, 2: 12, 3: 13}
 _GENERATED_CLUSTERS = 14
 
@@ -98,7 +96,7 @@ def trials(generated: Federation, measured: Measurement, progress: Progress) -> 
         found += _unit_trials(group, generated, measured, stage, progress)
     halves = _halves_of_generated(generated, measured, progress)
     for clusters in CLUSTER_GROUPS:
-        found += _cluster_trials(clusters, generated, measured, halves, progress)
+        found += _cluster_trials(clusters, generated, measured, halves)
     return sorted(found, key=lambda trial: trial.description.name)
 
 
@@ -131,13 +129,13 @@ def _unit_trials(
     # A resample of the measurement itself varies with the generated size alone; half of that is closer than chance.
     nearer = sqrt(sizes[1] / sum(sizes)) / 2
     for metric, distance, column, dealt in zip(
-        group.metrics, distances, _rounded(null).T, _rounded(either).T, strict=True
+        group.metrics, distances, rounded(null).T, rounded(either).T, strict=True
     ):
         defined = column[~np.isnan(column)]
         yield Trial(
             metric.description,
             f"iid over {group.unit}",
-            float(_rounded(distance(units.generated, units.measured))),
+            float(rounded(distance(units.generated, units.measured))),
             column,
             dealt,
             nearest=nearer * Floor.of(defined).low if len(defined) else 0.0,
@@ -172,33 +170,23 @@ def _cluster_trials(
     generated: Federation,
     measured: Measurement,
     halves: dict[ClusterMetric[Any], Floats],
-    progress: Progress,
 ) -> Iterator[Trial]:
     ours, theirs = group.statistic(generated), measured.statistics[group]
     splits = bool(measured.cluster_null)
     scale = half_scale(generated.n_rooms, measured.federation.n_rooms) if splits else nan
     resized = unlike_sizes(generated.n_servers, measured.federation.n_servers)
-    iid_floors = [nan] * len(group.metrics)
-    if group.resampled is not None:
-        iid = draw_null(
-            statistic_draw(group, theirs, (generated.n_servers, measured.federation.n_servers)),
-            seed=measured.seed,
-            stage=_IID_LOAD,
-            replicates=measured.replicates,
-            progress=lambda done: progress("resampling load", done, measured.replicates),
-        )
-        iid_floors = [Floor.of(column).floor for column in _rounded(iid).T]
+    iid_floors = measured.iid_floors(group, generated.n_servers)
     for row, iid_floor in zip(group.metrics, iid_floors, strict=True):
         metric = row.resized if resized and row.resized else row
-        null = _rounded(scale * measured.cluster_null[metric]) if splits else np.full(measured.replicates, nan)
+        null = rounded(scale * measured.cluster_null[metric]) if splits else np.full(measured.replicates, nan)
         either = null
         if splits and halves:
             back = half_scale(measured.federation.n_rooms, generated.n_rooms)
-            either = _of_either(null, _rounded(back * halves[metric]))
+            either = _of_either(null, rounded(back * halves[metric]))
         yield Trial(
             metric.description,
             "room clusters",
-            float(_rounded(metric.distance(ours, theirs))),
+            float(rounded(metric.distance(ours, theirs))),
             null,
             either,
             obstacle="" if splits else "the measured federation has a single room, which has no halves",
@@ -206,7 +194,3 @@ def _cluster_trials(
             measured=metric.value(theirs) if metric.value else nan,
             iid_floor=iid_floor,
         )
-
-
-def _rounded(distance: Floats | float) -> Floats:
-    return np.where(np.asarray(distance) < RESOLUTION, 0.0, distance)

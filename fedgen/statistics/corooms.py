@@ -9,9 +9,10 @@ share of the servers, which estimates either without bias.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from fedgen.statistics.meetings import among, meetings, sample, share_within
 
@@ -75,21 +76,13 @@ def co_rooms_of_halves(federation: Federation) -> Callable[[Sequence[Split]], It
     longest = int(several.counts.max(initial=1)) + 1
 
     def of(splits: Sequence[Split]) -> Iterator[tuple[CoRooms, CoRooms]]:
-        firsts = np.stack([split.first for split in splits])
-        own_bins = np.arange(len(splits)) * longest
-        flat = np.zeros((2, len(splits) * longest), dtype=np.int64)
-        for pairs, counts in several.counts_among(firsts):
-            shared = counts.astype(np.int64)
-            for table, half in zip(flat, (shared, several.counts[pairs, None] - shared), strict=True):
-                table += np.bincount((half + own_bins).ravel(), minlength=flat.shape[1])
-        tables = flat.reshape(2, len(splits), longest)
-        tables[:, :, 0] = 0
-        tables[0, :, 1] += firsts @ single
-        tables[1, :, 1] += ~firsts @ single
-        for number, split in enumerate(splits):
+        for split in splits:
+            tables = _tables(several.offsets, several.place, split.first, longest)
+            tables[:, 0] = 0
+            tables[:, 1] += single @ split.first, single @ ~split.first
             first, second = (
                 CoRooms(pairs, int((present & kept).sum()), int(present.sum()))
-                for pairs, present in zip(tables[:, number], split.rooms_per_server > 0, strict=True)
+                for pairs, present in zip(tables, split.rooms_per_server > 0, strict=True)
             )
             yield first, second
 
@@ -101,3 +94,16 @@ def _met(federation: Federation) -> tuple[NDArray[np.bool_], Meetings]:
     p = federation.presences
     kept = sample(federation.n_servers, share_within(federation.servers_per_room))
     return kept, meetings(*(among(p.server, p.offsets, kept) if not kept.all() else (p.server, p.offsets)))
+
+
+@njit(cache=True)
+def _tables(offsets: Any, place: Any, first: Any, longest: Any) -> Any:
+    """(2, longest) how many pairs share 0, 1, ... rooms of either half."""
+    table = np.zeros((2, longest), dtype=np.int64)
+    for pair in range(len(offsets) - 1):
+        shared = 0
+        for i in range(offsets[pair], offsets[pair + 1]):
+            shared += first[place[i]]
+        table[0, shared] += 1
+        table[1, offsets[pair + 1] - offsets[pair] - shared] += 1
+    return table

@@ -51,18 +51,17 @@ class Split:
     def users_per_server(self) -> Integers:
         """(2, S): of the users with a room in the half."""
         f = self.federation
-        return np.stack([np.bincount(f.user_server[d > 0], minlength=f.n_servers) for d in self.rooms_per_user])
+        return np.asarray(_hosted(f.user_server, self.rooms_per_user, f.n_servers))
 
-    def over_users(self, values: Floats) -> Floats:
-        """(R,) the sum over the users of each room of (2, U) ``values``, those of the room's half."""
-        return np.asarray(
-            _over_nodes(self.federation.membership_user, self.federation.room_offsets, self.first, values)
-        )
+    def over_users(self, sizes: Integers, values: Floats) -> Floats:
+        """(R,) the sum over the users of each room of the value of their size: (2, U) and (2, sizes), by half."""
+        f = self.federation
+        return np.asarray(_over_nodes(f.membership_user, f.room_offsets, self.first, sizes, values))
 
-    def over_servers(self, values: Floats) -> Floats:
-        """(R,) the sum over the servers of each room of (2, S) ``values``, those of the room's half."""
+    def over_servers(self, sizes: Integers, values: Floats) -> Floats:
+        """(R,) the sum over the servers of each room of the value of their size: (2, S) and (2, sizes), by half."""
         p = self.federation.presences
-        return np.asarray(_over_nodes(p.server, p.offsets, self.first, values))
+        return np.asarray(_over_nodes(p.server, p.offsets, self.first, sizes, values))
 
     @cached_property
     def load(self) -> Load:
@@ -84,13 +83,24 @@ def _degrees(node: Any, offsets: Any, first: Any, nodes: Any) -> Any:
 
 
 @njit(cache=True)
-def _over_nodes(node: Any, offsets: Any, first: Any, values: Any) -> Any:
-    """(R,) the sum of ``values`` of the room's half, (2, nodes), over the nodes in each room."""
+def _hosted(home: Any, rooms: Any, servers: Any) -> Any:
+    """(2, S) how many users of each server are in a room of either half; ``rooms`` is (2, U)."""
+    users = np.zeros((2, servers), dtype=np.int64)
+    for half in range(2):
+        for user in range(len(home)):
+            if rooms[half, user] > 0:
+                users[half, home[user]] += 1
+    return users
+
+
+@njit(cache=True)
+def _over_nodes(node: Any, offsets: Any, first: Any, sizes: Any, values: Any) -> Any:
+    """(R,) the sum over the nodes in each room of the value of their size, both of the room's half."""
     total = np.zeros(len(first))
     for room in range(len(first)):
         half = 0 if first[room] else 1
         for i in range(offsets[room], offsets[room + 1]):
-            total[room] += values[half, node[i]]
+            total[room] += values[half, sizes[half, node[i]]]
     return total
 
 

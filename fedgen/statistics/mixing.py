@@ -29,7 +29,10 @@ def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, r
         In [-1, 1]; NaN where either size is the same at all edges.
     """
     from_left, from_right = np.bincount(left_end, minlength=len(left)), np.bincount(right_end, minlength=len(right))
-    x, y = centred_ranks(left, from_left), centred_ranks(right, from_right)
+    x, y = (
+        centred_ranks(np.bincount(size, weights=edges))[size]
+        for size, edges in ((left, from_left), (right, from_right))
+    )
     spread = float(from_left @ x**2) * float(from_right @ y**2)
     return float(x[left_end] @ y[right_end]) / sqrt(spread) if spread > 0 else nan
 
@@ -47,32 +50,31 @@ def server_room_correlation(federation: Federation) -> float:
     return edge_rank_correlation(federation.users_per_server, federation.servers_per_room, p.server, p.room)
 
 
-def centred_ranks(size: Integers, edges: Integers) -> Floats:
-    """The mid-rank, over edges, of each node's size, less the mean rank.
+def centred_ranks(edges: Integers | Floats) -> Floats:
+    """The mid-rank, over edges, of each size, less the mean rank.
 
     Args:
-        size: (A,) sizes >= 0.
-        edges: (A,) edges of each node; nodes without take no part.
+        edges: (sizes,) how many edges end at nodes of size 0, 1, 2, ...
     """
-    mass = np.bincount(size, weights=edges)
-    ranks = np.cumsum(mass) - (mass - 1) / 2 - (mass.sum() + 1) / 2
-    return np.asarray(ranks[size], dtype=np.float64)
+    return np.asarray(np.cumsum(edges) - (edges - 1) / 2 - (edges.sum() + 1) / 2, dtype=np.float64)
 
 
 def correlations_of_halves(split: Split) -> Floats:
     """(2, 2): both correlations, over memberships and over presences, of both halves; NaN where undefined."""
     f = split.federation
     found = np.full((2, 2), nan)
-    for row, of, degree, size, over in (
+    for row, sizes, degrees, at_room, over in (
         (0, split.rooms_per_user, split.rooms_per_user, f.users_per_room, split.over_users),
         (1, split.users_per_server, split.rooms_per_server, f.servers_per_room, split.over_servers),
     ):
-        ranks = np.stack([centred_ranks(*half) for half in zip(of, degree, strict=True)])
-        met = over(ranks)
+        bins = int(sizes.max()) + 1
+        edges = np.stack([np.bincount(*side, minlength=bins) for side in zip(sizes, degrees, strict=True)])
+        ranks = np.stack([centred_ranks(half) for half in edges])
+        met = over(sizes, ranks)
         for half, rooms in enumerate((split.first, ~split.first)):
-            edges = size * rooms
-            x, y = ranks[half], centred_ranks(size, edges)
-            spread = float(degree[half] @ x**2) * float(edges @ y**2)
+            there = np.bincount(at_room[rooms]) * np.arange(int(at_room[rooms].max()) + 1)
+            other = centred_ranks(there)
+            spread = float(edges[half] @ ranks[half] ** 2) * float(there @ other**2)
             if spread > 0:
-                found[half, row] = float(met[rooms] @ y[rooms]) / sqrt(spread)
+                found[half, row] = float(met[rooms] @ other[at_room[rooms]]) / sqrt(spread)
     return found
