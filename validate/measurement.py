@@ -13,6 +13,7 @@ from fedgen.progress import silent
 from validate.nulls import cluster_null, draw_null, statistic_draw
 from validate.reported import told
 from validate.rows.butterflies import BUTTERFLIES
+from validate.rows.carried import CARRIED_GROUPS
 from validate.rows.corooms import COROOMS
 from validate.rows.load import LOAD
 from validate.rows.mixing import MIXING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 REPLICATES = 400
 
 CLUSTER_GROUPS: tuple[ClusterGroup[Any], ...] = (LOAD, MIXING, BUTTERFLIES, COROOMS)
+ALL_CLUSTER_GROUPS = (*CLUSTER_GROUPS, *CARRIED_GROUPS)
 CLUSTER_STAGE, IID_LOAD_STAGE = 4, 5
 """Address the randomness of the draws: never renumber."""
 
@@ -96,7 +98,7 @@ class Measurement:
         if self.federation.n_rooms < 2:
             return {}
         return cluster_null(
-            CLUSTER_GROUPS,
+            ALL_CLUSTER_GROUPS,
             self.federation,
             seed=self.seed,
             stage=CLUSTER_STAGE,

@@ -61,6 +61,12 @@ class Units:
     @classmethod
     def of(cls, generated: Integers, measured: Integers) -> Units:
         """From two tables of units, (N1, C) and (N2, C)."""
+        ones = (np.ones(len(side), dtype=np.int64) for side in (generated, measured))
+        return cls.counted(generated, next(ones), measured, next(ones))
+
+    @classmethod
+    def counted(cls, generated: Integers, our_number: Integers, measured: Integers, their_number: Integers) -> Units:
+        """The same where each row of a table stands for a number of units, (N1,) and (N2,)."""
         table = np.concatenate((generated, measured))
         order = np.lexsort(table.T[::-1])
         ordered = table[order]
@@ -69,10 +75,11 @@ class Units:
         kinds = int(first.sum())
         kind = np.empty(len(table), dtype=np.int64)
         kind[order] = np.cumsum(first) - 1
+        ours, theirs = kind[: len(generated)], kind[len(generated) :]
         return cls(
             values=ordered[first],
-            generated=np.bincount(kind[: len(generated)], minlength=kinds),
-            measured=np.bincount(kind[len(generated) :], minlength=kinds),
+            generated=np.bincount(ours, weights=our_number, minlength=kinds).astype(np.int64),
+            measured=np.bincount(theirs, weights=their_number, minlength=kinds).astype(np.int64),
             kind=kind,
         )
 
@@ -129,13 +136,21 @@ class Description:
     undefined: str = "a side is empty"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnitMetric:
-    """A row over units; distances up to ``margin`` are of no consequence where many users are measured."""
+    """A row over units.
+
+    Attributes:
+        description: of the row.
+        bind: its distance.
+        margin: distances up to it are of no consequence where many users are measured.
+        carried: whether rooms decide for many units at once (:mod:`validate.rows.carried`).
+    """
 
     description: Description
     bind: Bind
     margin: float = 0.0
+    carried: bool = False
 
 
 @dataclass(frozen=True, eq=False)

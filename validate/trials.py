@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validate.chance import Chance
 from validate.measurement import CLUSTER_GROUPS
-from validate.metrics import Clumps, Units, unlike_sizes
-from validate.nulls import (
-    cluster_null,
-    draw_null,
-    half_scale,
-    shuffled_clumps_draw,
-    shuffled_draw,
-    unit_draw,
-)
+from validate.metrics import Units, unlike_sizes
+from validate.nulls import draw_null, half_scale, unit_draw
 from validate.rows.rooms import ROOMS
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
@@ -29,15 +23,13 @@ if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats
     from fedgen.progress import Progress
     from validate.measurement import Measurement
-    from validate.metrics import ClusterGroup, ClusterMetric, Description, UnitGroup
+    from validate.metrics import ClusterGroup, Description, UnitGroup
 
 MANY_USERS = 100_000
 """Above so many measured users, noise is smaller than what matters: margins hold up the floors of rows over users."""
 
 # Each null has its own stage, which addresses its randomness: never renumber.
 _UNIT_GROUPS = ((1, SERVERS), (2, ROOMS), (3, USERS))
-_SHUFFLED = {1: 11, 2: 12, 3: 13}
-_GENERATED_CLUSTERS = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +83,18 @@ class Trial:
 
 def trials(generated: Federation, measured: Measurement, progress: Progress) -> list[Trial]:
     """All rows, in the order of their names."""
+    chance = Chance(generated, measured, progress)
     found: list[Trial] = []
     for stage, group in _UNIT_GROUPS:
-        found += _unit_trials(group, generated, measured, stage, progress)
-    halves = _halves_of_generated(generated, measured, progress)
+        found += _unit_trials(group, chance, stage)
     for clusters in CLUSTER_GROUPS:
-        found += _cluster_trials(clusters, generated, measured, halves)
+        found += _cluster_trials(clusters, chance)
     return sorted(found, key=lambda trial: trial.description.name)
 
 
-def _unit_trials(
-    group: UnitGroup, generated: Federation, measured: Measurement, stage: int, progress: Progress
-) -> Iterator[Trial]:
-    units = Units.of(group.table(generated), group.table(measured.federation))
+def _unit_trials(group: UnitGroup, chance: Chance, stage: int) -> Iterator[Trial]:
+    measured = chance.measured
+    units = Units.of(group.table(chance.generated), group.table(measured.federation))
     sizes = int(units.generated.sum()), int(units.measured.sum())
     distances = [metric.bind(units) for metric in group.metrics]
     null = draw_null(
@@ -111,84 +102,41 @@ def _unit_trials(
         seed=measured.seed,
         stage=stage,
         replicates=measured.replicates,
-        progress=lambda done: progress(f"resampling {group.unit}", done, measured.replicates),
+        progress=lambda done: chance.progress(f"resampling {group.unit}", done, measured.replicates),
     )
-    ours, theirs = generated, measured.federation
-    shuffled = (
-        shuffled_draw(distances, units.generated + units.measured, sizes[0])
-        if group.clump is None
-        else shuffled_clumps_draw(distances, Clumps.of(units, group.clump(ours), group.clump(theirs)))
-    )
-    either = draw_null(
-        shuffled,
-        seed=measured.seed,
-        stage=_SHUFFLED[stage],
-        replicates=measured.replicates,
-        progress=lambda done: progress(f"shuffling {group.unit}", done, measured.replicates),
-    )
+    either = chance.units(group, units, distances)
     # A resample of the measurement itself varies with the generated size alone; half of that is closer than chance.
     nearer = sqrt(sizes[1] / sum(sizes)) / 2
-    for metric, distance, column, dealt in zip(
-        group.metrics, distances, rounded(null).T, rounded(either).T, strict=True
-    ):
+    for row, (metric, distance) in enumerate(zip(group.metrics, distances, strict=True)):
+        column = rounded(null[:, row])
         defined = column[~np.isnan(column)]
         yield Trial(
             metric.description,
             f"iid over {group.unit}",
             float(rounded(distance(units.generated, units.measured))),
             column,
-            dealt,
+            rounded(either[:, row]),
             nearest=nearer * Floor.of(defined).low if len(defined) else 0.0,
             margin=metric.margin if measured.federation.n_users > MANY_USERS else 0.0,
         )
 
 
-def _halves_of_generated(
-    generated: Federation, measured: Measurement, progress: Progress
-) -> dict[ClusterMetric[Any], Floats]:
-    """The null of room clusters of the generated side; none where its size is another, or it has a single room."""
-    if generated.n_rooms < 2 or unlike_sizes(generated.n_servers, measured.federation.n_servers):
-        return {}
-    draws = -(-measured.replicates // 4)
-    return cluster_null(
-        CLUSTER_GROUPS,
-        generated,
-        seed=measured.seed,
-        stage=_GENERATED_CLUSTERS,
-        replicates=draws,
-        progress=lambda done: progress("splitting generated rooms", done, draws),
-    )
-
-
-def _of_either(measured: Floats, generated: Floats) -> Floats:
-    """Every second draw of the measured side's null, and as many of the generated side's, each twice."""
-    return np.concatenate((measured[::2], np.repeat(generated, 2)[: len(measured) // 2]))
-
-
-def _cluster_trials(
-    group: ClusterGroup[Any],
-    generated: Federation,
-    measured: Measurement,
-    halves: dict[ClusterMetric[Any], Floats],
-) -> Iterator[Trial]:
+def _cluster_trials(group: ClusterGroup[Any], chance: Chance) -> Iterator[Trial]:
+    generated, measured = chance.generated, chance.measured
     ours, theirs = group.statistic(generated), measured.statistics[group]
     splits = bool(measured.cluster_null)
     scale = half_scale(generated.n_rooms, measured.federation.n_rooms) if splits else nan
     resized = unlike_sizes(generated.n_servers, measured.federation.n_servers)
     iid_floors = measured.iid_floors(group, generated.n_servers)
+    nothing = np.full(measured.replicates, nan)
     for row, iid_floor in zip(group.metrics, iid_floors, strict=True):
         metric = row.resized if resized and row.resized else row
-        null = rounded(scale * measured.cluster_null[metric]) if splits else np.full(measured.replicates, nan)
-        either = null
-        if splits and halves:
-            back = half_scale(measured.federation.n_rooms, generated.n_rooms)
-            either = _of_either(null, rounded(back * halves[metric]))
         yield Trial(
             metric.description,
             "room clusters",
             float(rounded(metric.distance(ours, theirs))),
-            null,
-            either,
+            rounded(scale * measured.cluster_null[metric]) if splits else nothing,
+            rounded(chance.clusters(metric)) if splits else nothing,
             obstacle="" if splits else "the measured federation has a single room, which has no halves",
             generated=metric.value(ours) if metric.value else nan,
             measured=metric.value(theirs) if metric.value else nan,
