@@ -419,7 +419,7 @@ def test_two_federations_that_send_nothing_agree_on_load():
     assert not card.rejected
 
 
-@pytest.mark.parametrize(("doubled", "verdict"), [(15, "indistinguishable"), (40, "rejected")])
+@pytest.mark.parametrize(("doubled", "verdict"), [(15, "indistinguishable"), (70, "rejected")])
 def test_a_margin_holds_up_the_floor_where_users_are_many(doubled, verdict, monkeypatch):
     """All users measured are in one room each: no noise at all, so that the margin of .02 alone decides."""
     assert validate_trials.MANY_USERS == 100_000

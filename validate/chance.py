@@ -4,9 +4,8 @@ Floors resample the measurement, as if its law were known. A test may not: where
 giant room, its halves and resamples lack it as well, and an honest sample that has one is rejected (docs/scorecard.md,
 Verdict). Were the law the same, either side might be the other, so that the verdict asks both:
 
-- *units*, servers or rooms: all of both sides are shuffled and dealt to sides of the same sizes. Were they independent
-  draws of one law, the observed deal would be one of these, whatever the law: the test is exact.
-- *users* are dealt by whole servers, which are what they come in.
+- *units*: all servers, rooms or users of both sides are shuffled and dealt to sides of the same sizes. Were they
+  independent draws of one law, the observed deal would be one of these, whatever the law: the test is exact.
 - *room clusters*: half of the draws split the measured rooms, half the generated ones, each rescaled to both sizes.
 - *rooms per server and user* are carried by rooms, so that both happen: shuffled units and, independent of it, room
   clusters. Variances add, and distances are roots of variances: :math:`\sqrt{d^2 + d'^2}`.
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validate.measurement import ALL_CLUSTER_GROUPS
-from validate.metrics import Clumps, unlike_sizes
-from validate.nulls import cluster_null, draw_null, half_scale, shuffled_clumps_draw, shuffled_draw
+from validate.metrics import unlike_sizes
+from validate.nulls import cluster_null, draw_null, half_scale, shuffled_draw
 from validate.rows.carried import CARRIED
 
 if TYPE_CHECKING:
@@ -70,15 +69,8 @@ class Chance:
 
     def units(self, group: UnitGroup, units: Units, distances: Sequence[Distance]) -> Floats:
         """(B, rows) distances of units dealt anew."""
-        draw = (
-            shuffled_draw(distances, units.generated + units.measured, int(units.generated.sum()))
-            if group.clump is None
-            else shuffled_clumps_draw(
-                distances, Clumps.of(units, group.clump(self.generated), group.clump(self.measured.federation))
-            )
-        )
         null = draw_null(
-            draw,
+            shuffled_draw(distances, units.generated + units.measured, int(units.generated.sum())),
             seed=self.measured.seed,
             stage=_SHUFFLED[group.unit],
             replicates=self.measured.replicates,

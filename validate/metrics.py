@@ -19,9 +19,6 @@ from validate.distances import wasserstein
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
-
     from fedgen.federation import Federation, Floats, Integers
     from fedgen.statistics.halves import Split
 
@@ -50,13 +47,11 @@ class Units:
         values: (T, C) the distinct tuples, in lexicographic order.
         generated: (T,) how often each occurs on the generated side.
         measured: (T,) how often on the measured side.
-        kind: (N1 + N2,) which of the tuples each unit is, the generated ones first.
     """
 
     values: Integers
     generated: Integers
     measured: Integers
-    kind: Integers
 
     @classmethod
     def of(cls, generated: Integers, measured: Integers) -> Units:
@@ -80,43 +75,7 @@ class Units:
             values=ordered[first],
             generated=np.bincount(ours, weights=our_number, minlength=kinds).astype(np.int64),
             measured=np.bincount(theirs, weights=their_number, minlength=kinds).astype(np.int64),
-            kind=kind,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Clumps:
-    """Units that come together, as the users of a server do.
-
-    Attributes:
-        table: (G, T) how many units of each kind each clump has, sparse.
-        ours: (G,) whether the clump is of the generated side.
-        stratum: (G,) clumps of a stratum may change sides.
-    """
-
-    table: csr_array
-    ours: NDArray[np.bool_]
-    stratum: Integers
-
-    @classmethod
-    def of(cls, units: Units, generated: Integers, measured: Integers) -> Clumps:
-        """From the clump of each unit, (N1,) and (N2,), ids from 0 on either side.
-
-        A stratum holds the clumps whose rank by size, both sides together and ties included, is of one power of two:
-        the largest two, the next two, the next four and so on. So one hub is dealt against the other, and never two to
-        a side.
-        """
-        from scipy.sparse import csr_array
-
-        sizes = np.bincount(generated), np.bincount(measured)
-        clump = np.concatenate((generated, measured + len(sizes[0])))
-        ones = np.ones(len(clump), dtype=np.int64)
-        table = csr_array((ones, (clump, units.kind)), shape=(len(sizes[0]) + len(sizes[1]), len(units.values)))
-        size = np.concatenate(sizes)
-        ordered = np.sort(size)[::-1]
-        edges = ordered[2 ** np.arange(1, int(np.log2(len(size))) + 1) - 1] if len(size) > 1 else ordered
-        stratum = np.searchsorted(-np.unique(edges)[::-1], -size)
-        return cls(table, np.arange(len(size)) < len(sizes[0]), stratum)
 
 
 @dataclass(frozen=True)
@@ -178,13 +137,11 @@ class UnitGroup:
         unit: its name, in the plural.
         table: the (N, C) units of a federation.
         metrics: the rows.
-        clump: the (N,) clumps that the units come in, where they do.
     """
 
     unit: str
     table: Callable[[Federation], Integers]
     metrics: tuple[UnitMetric, ...]
-    clump: Callable[[Federation], Integers] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fedgen.federation import Federation, Floats, Integers
-    from validate.metrics import Clumps, ClusterGroup, ClusterMetric, Distance
+    from validate.metrics import ClusterGroup, ClusterMetric, Distance
 
 Draw = Callable[[np.random.Generator], list[float]]
 """One replicate of a null: the distances of its rows."""
@@ -89,24 +89,6 @@ def shuffled_draw(distances: Sequence[Distance], pooled: Integers, ours: int) ->
 
     def draw(rng: np.random.Generator) -> list[float]:
         first = rng.multivariate_hypergeometric(pooled, ours, method="marginals")
-        return [distance(first, pooled - first) for distance in distances]
-
-    return draw
-
-
-def shuffled_clumps_draw(distances: Sequence[Distance], clumps: Clumps) -> Draw:
-    """The same for units that come in clumps, which are dealt whole, each among those of its stratum."""
-    stratum = np.unique(clumps.stratum, return_inverse=True)[1]
-    members, held = np.bincount(stratum), np.bincount(stratum, weights=clumps.ours)
-    in_order = np.sort(stratum)
-    goes_first = np.arange(len(in_order)) - (np.cumsum(members) - members)[in_order] < held[in_order]
-    pooled = np.asarray(clumps.table.sum(axis=0)).ravel()
-
-    def draw(rng: np.random.Generator) -> list[float]:
-        order = np.lexsort((rng.random(len(stratum)), stratum))
-        ours = np.zeros(len(order), dtype=np.int64)
-        ours[order] = goes_first
-        first = clumps.table.T @ ours
         return [distance(first, pooled - first) for distance in distances]
 
     return draw

@@ -273,4 +273,11 @@ def _counts(federation: Federation) -> dict[str, int]:
 
 
 def _jsonable(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in fields.items()}
+    return {key: _finite(value) for key, value in fields.items()}
+
+
+def _finite(value: Any) -> Any:
+    """As JSON has it: what is not finite is None, a pair a list."""
+    if isinstance(value, tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

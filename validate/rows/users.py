@@ -23,7 +23,6 @@ def table(federation: Federation) -> Integers:
 USERS = UnitGroup(
     unit="users",
     table=table,
-    clump=lambda federation: federation.user_server,
     metrics=(
         UnitMetric(
             Description("C1", "rooms per user", "KS"),
