@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from fedgen.statistics.structure import size_class
 from fedgen.traffic.equations import Load
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ class Split:
         f = self.federation
         return np.asarray(_hosted(f.user_server, self.rooms_per_user, f.n_servers))
 
+    @cached_property
+    def users_by_class(self) -> Integers:
+        """(2, 6, D): of each half the users with 0, 1, ... rooms on servers of each size class; none has 0."""
+        f, rooms = self.federation, self.rooms_per_user
+        label = size_class(np.maximum(self.users_per_server, 1))
+        return np.asarray(_classed(f.user_server, label, rooms, 6, int(rooms.max(initial=0)) + 1))
+
     def over_users(self, sizes: Integers, values: Floats) -> Floats:
         """(R,) the sum over the users of each room of the value of their size: (2, U) and (2, sizes), by half."""
         f = self.federation
@@ -84,13 +92,30 @@ def _degrees(node: Any, offsets: Any, first: Any, nodes: Any) -> Any:
 
 @njit(cache=True)
 def _hosted(home: Any, rooms: Any, servers: Any) -> Any:
-    """(2, S) how many users of each server are in a room of either half; ``rooms`` is (2, U)."""
+    """(2, S) how many users of each server are in a room of either half; ``rooms`` is (2, U), ``home`` never falls."""
     users = np.zeros((2, servers), dtype=np.int64)
     for half in range(2):
+        seen, server = 0, 0
         for user in range(len(home)):
-            if rooms[half, user] > 0:
-                users[half, home[user]] += 1
+            if home[user] != server:  # kept in a register meanwhile: a hub is one place for most users
+                users[half, server] += seen
+                seen, server = 0, home[user]
+            seen += rooms[half, user] > 0
+        if len(home) > 0:
+            users[half, server] += seen
     return users
+
+
+@njit(cache=True)
+def _classed(home: Any, label: Any, rooms: Any, classes: Any, bins: Any) -> Any:
+    """(2, classes, bins) users by the ``label`` of their server, (2, S), and their rooms, (2, U)."""
+    number = np.zeros((2, classes, bins), dtype=np.int64)
+    for half in range(2):
+        for user in range(len(home)):
+            degree = rooms[half, user]
+            if degree > 0:
+                number[half, label[half, home[user]], degree] += 1
+    return number
 
 
 @njit(cache=True)

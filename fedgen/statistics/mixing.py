@@ -63,12 +63,16 @@ def correlations_of_halves(split: Split) -> Floats:
     """(2, 2): both correlations, over memberships and over presences, of both halves; NaN where undefined."""
     f = split.federation
     found = np.full((2, 2), nan)
-    for row, sizes, degrees, at_room, over in (
-        (0, split.rooms_per_user, split.rooms_per_user, f.users_per_room, split.over_users),
-        (1, split.users_per_server, split.rooms_per_server, f.servers_per_room, split.over_servers),
+    # How many memberships end at users of each size, how many presences at servers of each.
+    by_users = split.users_by_class.sum(axis=1)
+    of_users = by_users * np.arange(by_users.shape[1])
+    n = split.users_per_server
+    sides = zip(n, split.rooms_per_server, strict=True)
+    of_servers = np.stack([np.bincount(*side, minlength=int(n.max()) + 1) for side in sides])
+    for row, sizes, edges, at_room, over in (
+        (0, split.rooms_per_user, of_users, f.users_per_room, split.over_users),
+        (1, n, of_servers, f.servers_per_room, split.over_servers),
     ):
-        bins = int(sizes.max()) + 1
-        edges = np.stack([np.bincount(*side, minlength=bins) for side in zip(sizes, degrees, strict=True)])
         ranks = np.stack([centred_ranks(half) for half in edges])
         met = over(sizes, ranks)
         for half, rooms in enumerate((split.first, ~split.first)):

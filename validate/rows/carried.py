@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.statistics.structure import size_class
 from validate.metrics import ClusterGroup, ClusterMetric, Units, one_by_one
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
@@ -52,13 +51,9 @@ def servers_of_halves(split: Split) -> tuple[Counted, Counted]:
 def users_of_halves(split: Split) -> tuple[Counted, Counted]:
     """(size class of the server, rooms) of the users of both halves."""
     found = []
-    for users, rooms in zip(split.users_per_server, split.rooms_per_user, strict=True):
-        bins = int(rooms.max()) + 1
-        home = size_class(np.maximum(users, 1))[split.federation.user_server]
-        number = np.bincount(home * bins + rooms, minlength=6 * bins)
-        number = np.where(np.arange(len(number)) % bins > 0, number, 0)  # users without a room have no part
-        code = np.flatnonzero(number)
-        found.append(Counted(np.column_stack((code // bins, code % bins)), number[code]))
+    for table in split.users_by_class:
+        values = np.argwhere(table)
+        found.append(Counted(values, table[tuple(values.T)]))
     return found[0], found[1]
 
 
