@@ -11,11 +11,11 @@ users their rooms per user.)
 *Hub share -5 points*: users move, with their memberships, from the server with most users to others, chosen by their
 users, until it has .05 U fewer.
 
-*Tail index +0.2*: of users per server. Let :math:`\alpha, x` be the exponent and xmin of the power law that the scan
-finds in the servers that are no hubs. A Pareto variable to the power
-:math:`(\alpha - 1) / (\alpha + .2 - 1)` has the exponent :math:`\alpha + .2`; so a server of n >= x users is left with
-:math:`x (n / x)^{(\alpha - 1)/(\alpha - .8)}` of them, and the others move, with their memberships, to the largest
-server, where a steeper tail leaves them.
+*Tail index +0.2*: of users per server. Let :math:`\alpha` be the exponent of the power law that the scan finds in the
+servers that are no hubs. A Pareto variable to the power :math:`(\alpha - 1) / (\alpha - .8)` has the exponent
+:math:`\alpha + .2`; so a server of n users is left with :math:`n^{(\alpha - 1) / (\alpha - .8)}` of them (rounded at
+random, one at least), and the others move, with their memberships, to the largest server, where a steeper tail leaves
+them.
 
 *Degrees shuffled across servers*: users are paired at random, and the two of each pair exchange their numbers of
 rooms: the one with more hands rooms that the other is not in over to it. Rooms keep their users per room, the law of
@@ -82,7 +82,7 @@ def smaller_hub(federation: Federation, rng: np.random.Generator) -> Federation:
 
 
 def steeper_tail(federation: Federation, rng: np.random.Generator) -> Federation:
-    """The tail of users per server has an exponent larger by ``STEEPER``; without a tail, nothing happens."""
+    """Users per server have an exponent larger by ``STEEPER``; without a tail, nothing happens."""
     from fitting.tails import fit_tail
 
     n = federation.users_per_server
@@ -90,11 +90,10 @@ def steeper_tail(federation: Federation, rng: np.random.Generator) -> Federation
     if fit.scan is None:
         return federation
     order = np.argsort(-n, kind="stable")
-    hubs = fit.hubs.count if fit.hubs else 0
-    tail = order[hubs:][n[order[hubs:]] >= fit.scan.xmin]
-    power = (fit.scan.alpha - 1) / (fit.scan.alpha - 1 + STEEPER)
+    body = order[fit.hubs.count if fit.hubs else 0 :]
+    wanted = n[body] ** ((fit.scan.alpha - 1) / (fit.scan.alpha - 1 + STEEPER))
     left = n.copy()
-    left[tail] = np.maximum(1, np.round(fit.scan.xmin * (n[tail] / fit.scan.xmin) ** power)).astype(n.dtype)
+    left[body] = np.maximum(1, np.floor(wanted + rng.random(len(body)))).astype(n.dtype)
     # The first of each server's users in a random order stay.
     mixed = rng.permutation(federation.n_users)
     mixed = mixed[np.argsort(federation.user_server[mixed], kind="stable")]
@@ -139,7 +138,7 @@ CORRUPTIONS = (
     ),
     Corruption(
         "hub share -5 points",
-        ("A1", "A3", "A3c", "C1c", "D1h", "D1t", "D1r", "D2", "E1"),
+        ("A1", "A2", "A3", "A3c", "B1", "B3", "B3c", "C1c", "D1h", "D1t", "D1r", "D2", "E1"),
         smaller_hub,
     ),
     Corruption(
@@ -149,7 +148,7 @@ CORRUPTIONS = (
     ),
     Corruption(
         "degrees shuffled across servers",
-        ("A2", "A3", "A3c", "C1c", "D1t", "D1r", "D1h", "D2", "E5u", "E5s"),
+        ("A2", "A3", "A3c", "B1", "B3", "B3c", "C1c", "D1t", "D1r", "D1h", "D2", "E1", "E5u", "E5s"),
         shuffled_degrees,
     ),
     Corruption(
