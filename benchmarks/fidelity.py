@@ -32,7 +32,8 @@ def show(path: Path, seeds: int) -> None:
     """Fit one data set, sample it anew with each seed and print the ratios distance / floor."""
     measured = fedgen.read(path)
     model = fedgen.fit(measured)
-    cards = [fedgen.validate(fedgen.sample(model, seed=seed), measured) for seed in range(1, seeds + 1)]
+    measurement = fedgen.Measurement(measured)
+    cards = [fedgen.validate(fedgen.sample(model, seed=seed), measurement) for seed in range(1, seeds + 1)]
     within = [card.within for card in cards]
     rejected = sum(card.rejected for card in cards)
     print(f"{path.name}: {measured}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fitting.model import Model
     from gen.reconstruct.reconstruct import reconstruct
     from gen.sample import sample
+    from validate.measurement import Measurement
     from validate.scorecard import Scorecard, validate
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Federation",
     "FedgenError",
+    "Measurement",
     "Model",
     "Scorecard",
     "fit",
@@ -47,6 +49,7 @@ __all__ = [
 _HOME = {
     "FedgenError": "fedgen.errors",
     "Federation": "fedgen.federation",
+    "Measurement": "validate.measurement",
     "Model": "fitting.model",
     "Scorecard": "validate.scorecard",
     "fit": "fitting.fit",

@@ -17,9 +17,14 @@ import numpy as np
 from validate.distances import wasserstein
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from fedgen.federation import Federation, Floats, Integers
+    from fedgen.statistics.halves import Split
 
 Statistic = TypeVar("Statistic")
+Halves = Callable[["Sequence[Split]"], "Iterator[tuple[Statistic, Statistic]]"]
+"""Takes splits of the rooms to the statistics of both halves of each."""
 Distance = Callable[["Integers", "Integers"], float]
 """Takes how often each distinct unit occurs on either side, (T,) and (T,), to a distance; NaN where there is none."""
 Measure = Callable[["Floats | Integers", "Floats", "Floats"], float]
@@ -29,6 +34,9 @@ Bind = Callable[["Units"], Distance]
 
 CLASS_MEMBERS = 20
 """A size class is compared where it has so many members on both sides."""
+
+SAME_SIZE = 1.5
+"""Up to this factor between their numbers of servers two federations are compared as if they had equally many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +56,25 @@ class Units:
     @classmethod
     def of(cls, generated: Integers, measured: Integers) -> Units:
         """From two tables of units, (N1, C) and (N2, C)."""
+        ones = (np.ones(len(side), dtype=np.int64) for side in (generated, measured))
+        return cls.counted(generated, next(ones), measured, next(ones))
+
+    @classmethod
+    def counted(cls, generated: Integers, our_number: Integers, measured: Integers, their_number: Integers) -> Units:
+        """The same where each row of a table stands for a number of units, (N1,) and (N2,)."""
         table = np.concatenate((generated, measured))
         order = np.lexsort(table.T[::-1])
         ordered = table[order]
         first = np.ones(len(table), dtype=bool)
         first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        kind, kinds = np.cumsum(first) - 1, int(first.sum())
-        ours = order < len(generated)
+        kinds = int(first.sum())
+        kind = np.empty(len(table), dtype=np.int64)
+        kind[order] = np.cumsum(first) - 1
+        ours, theirs = kind[: len(generated)], kind[len(generated) :]
         return cls(
             values=ordered[first],
-            generated=np.bincount(kind[ours], minlength=kinds),
-            measured=np.bincount(kind[~ours], minlength=kinds),
+            generated=np.bincount(ours, weights=our_number, minlength=kinds).astype(np.int64),
+            measured=np.bincount(theirs, weights=their_number, minlength=kinds).astype(np.int64),
         )
 
 
@@ -79,44 +95,89 @@ class Description:
     undefined: str = "a side is empty"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnitMetric:
-    """A row over units; distances up to ``margin`` are of no consequence where many users are measured."""
+    """A row over units.
+
+    Attributes:
+        description: of the row.
+        bind: its distance.
+        margin: distances up to it are of no consequence where many users are measured.
+        carried: whether rooms decide for many units at once (:mod:`validate.rows.carried`).
+    """
 
     description: Description
     bind: Bind
     margin: float = 0.0
+    carried: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClusterMetric(Generic[Statistic]):
-    """A row over federations: ``distance(generated, measured)`` of a statistic; its ``value`` if it is one number."""
+    """A row over federations.
+
+    Attributes:
+        description: of the row.
+        distance: ``distance(generated, measured)`` of a statistic.
+        value: of the statistic, if it is one number.
+        resized: what the row compares instead where the numbers of servers differ by more than ``SAME_SIZE``.
+    """
 
     description: Description
     distance: Callable[[Statistic, Statistic], float]
     value: Callable[[Statistic], float] | None = None
+    resized: ClusterMetric[Statistic] | None = None
 
 
 @dataclass(frozen=True)
 class UnitGroup:
-    """Rows over one kind of unit; ``table`` gives the (N, C) units of a federation."""
+    """Rows over one kind of unit.
+
+    Attributes:
+        unit: its name, in the plural.
+        table: the (N, C) units of a federation.
+        metrics: the rows.
+    """
 
     unit: str
     table: Callable[[Federation], Integers]
     metrics: tuple[UnitMetric, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClusterGroup(Generic[Statistic]):
     """Rows over one statistic of a federation.
 
-    ``resampled(measured, size, rng)`` draws the statistic anew from ``size`` of the measured units where that makes
-    sense: the iid floor shown beside that of room clusters.
+    Attributes:
+        statistic: of a whole federation.
+        halves: prepares a federation for its splits: from each of a block of them to the statistics of both halves,
+            the same that ``statistic`` has of the federations of either half.
+        metrics: the rows.
+        resampled: ``resampled(measured, size, rng)`` draws the statistic anew from ``size`` of the measured units
+            where that makes sense: the iid floor shown beside that of room clusters.
     """
 
     statistic: Callable[[Federation], Statistic]
+    halves: Callable[[Federation], Halves[Statistic]]
     metrics: tuple[ClusterMetric[Statistic], ...]
     resampled: Callable[[Statistic, int, np.random.Generator], Statistic] | None = None
+
+    @property
+    def compared(self) -> tuple[ClusterMetric[Statistic], ...]:
+        """The metrics, and what they compare instead at other sizes."""
+        return tuple(each for metric in self.metrics for each in (metric, metric.resized) if each is not None)
+
+
+def one_by_one(
+    halves: Callable[[Split], tuple[Statistic, Statistic]],
+) -> Callable[[Federation], Halves[Statistic]]:
+    """The halves of a statistic that takes one split at a time."""
+    return lambda _: lambda splits: map(halves, splits)
+
+
+def unlike_sizes(generated: int, measured: int) -> bool:
+    """Whether two numbers of servers differ by more than ``SAME_SIZE``."""
+    return max(generated, measured) > SAME_SIZE * min(generated, measured)
 
 
 def column(index: int) -> Callable[[Integers], Integers]:

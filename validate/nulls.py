@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedgen.statistics.subset import with_rooms
+from fedgen.statistics.halves import Split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from fedgen.federation import Federation, Floats, Integers
-    from validate.metrics import ClusterGroup, Distance
+    from validate.metrics import ClusterGroup, ClusterMetric, Distance
 
 Draw = Callable[[np.random.Generator], list[float]]
 """One replicate of a null: the distances of its rows."""
+
+_MOST_SPLITS = 64
+_SPLIT_MEMBERSHIPS = 1 << 25
+"""Splits looked at together: so many, and no more than have this many memberships (8 bytes each)."""
 
 
 def stream(seed: int, stage: int, replicate: int) -> np.random.Generator:
@@ -30,11 +36,11 @@ def stream(seed: int, stage: int, replicate: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stage, replicate))))
 
 
-def halves(federation: Federation, rng: np.random.Generator) -> tuple[Federation, Federation]:
-    """Two random halves of the rooms (the second one larger where R is odd), as federations of their own."""
-    first = np.zeros(federation.n_rooms, dtype=bool)
-    first[rng.permutation(federation.n_rooms)[: federation.n_rooms // 2]] = True
-    return with_rooms(federation, first), with_rooms(federation, ~first)
+def first_half(rooms: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(R,) which rooms are in the first of two random halves; the second one is larger where R is odd."""
+    first = np.zeros(rooms, dtype=bool)
+    first[rng.permutation(rooms)[: rooms // 2]] = True
+    return first
 
 
 def half_scale(generated: int, measured: int) -> float:
@@ -78,16 +84,44 @@ def unit_draw(distances: Sequence[Distance], counts: Integers, sizes: tuple[int,
     return draw
 
 
-def cluster_draw(groups: Sequence[ClusterGroup[Any]], measured: Federation, generated_rooms: int) -> Draw:
-    """Two halves of the measured rooms, rescaled; the rows of all groups in their order."""
-    scale = half_scale(generated_rooms, measured.n_rooms)
+def shuffled_draw(distances: Sequence[Distance], pooled: Integers, ours: int) -> Draw:
+    """Units of both sides, (T,) of each kind, dealt anew to sides of their sizes, of which the first has ``ours``."""
 
     def draw(rng: np.random.Generator) -> list[float]:
-        pair = halves(measured, rng)
-        sides = [(group, *map(group.statistic, pair)) for group in groups]
-        return [scale * metric.distance(a, b) for group, a, b in sides for metric in group.metrics]
+        first = rng.multivariate_hypergeometric(pooled, ours, method="marginals")
+        return [distance(first, pooled - first) for distance in distances]
 
     return draw
+
+
+def cluster_null(
+    groups: Sequence[ClusterGroup[Any]],
+    measured: Federation,
+    *,
+    seed: int,
+    stage: int,
+    replicates: int,
+    progress: Callable[[int], None],
+) -> dict[ClusterMetric[Any], Floats]:
+    """Distances of two halves of the measured rooms, as they are: to be rescaled by :func:`half_scale`.
+
+    Splits are looked at in blocks, since some statistics are had of many at once for little more than of one.
+
+    Returns:
+        (B,) distances of each metric, and of what it is compared by at other sizes.
+    """
+    null: dict[ClusterMetric[Any], list[float]] = {metric: [] for group in groups for metric in group.compared}
+    prepared = [(group, group.halves(measured)) for group in groups]
+    block = min(_MOST_SPLITS, max(1, _SPLIT_MEMBERSHIPS // max(measured.n_memberships, 1)))
+    for start in range(0, replicates, block):
+        numbers = range(start, min(start + block, replicates))
+        splits = [Split(measured, first_half(measured.n_rooms, stream(seed, stage, number))) for number in numbers]
+        for group, halves in prepared:
+            for pair in halves(splits):
+                for metric in group.compared:
+                    null[metric].append(metric.distance(*pair))
+        progress(numbers.stop)
+    return {metric: np.array(distances) for metric, distances in null.items()}
 
 
 def statistic_draw(group: ClusterGroup[Any], measured: Any, sizes: tuple[int, int]) -> Draw:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import UsageError
-from fedgen.federation import Federation
 from fedgen.progress import silent
-from fedgen.statistics.structure import concentration
+from validate.measurement import REPLICATES, Measurement, require_memberships
+from validate.memorisation import Memorisation, memorisation
+from validate.reported import told
 from validate.trials import trials
 from validate.verdict import LEVEL, step_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fedgen.federation import Federation
     from fedgen.progress import Progress
     from validate.trials import Trial
-
-REPLICATES = 400
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Reported:
-    """A statistic told for both sides, without a verdict."""
+    """A statistic told for both sides, without a verdict.
+
+    Attributes:
+        statistic: in words.
+        generated: of the generated federation; NaN where it has none.
+        measured: of the measured one.
+        generated_interval: 95 % interval of the estimate, where it is one.
+        measured_interval: likewise.
+    """
 
     statistic: str
     generated: float
     measured: float
+    generated_interval: tuple[float, float] | None = None
+    measured_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Scorecard:
 
     Attributes:
         rows: in the order of docs/scorecard.md.
+        memorisation: E7, of rooms, of servers, of both together; without verdict.
         reported: statistics without verdict.
         generated: counts of the generated federation, by name.
         measured: counts of the measured one.
@@ -93,6 +104,7 @@ class Scorecard:
     """
 
     rows: tuple[Row, ...]
+    memorisation: tuple[Memorisation, ...]
     reported: tuple[Reported, ...]
     generated: dict[str, int]
     measured: dict[str, int]
@@ -141,6 +153,7 @@ class Scorecard:
             "generated": self.generated,
             "measured": self.measured,
             "rows": [_jsonable(asdict(row)) for row in self.rows],
+            "memorisation": [kind.to_dict() for kind in self.memorisation],
             "reported": [_jsonable(asdict(line)) for line in self.reported],
         }
 
@@ -162,54 +175,64 @@ class Scorecard:
 
 def validate(
     generated: Federation,
-    against: Federation,
+    against: Federation | Measurement,
     *,
-    seed: int = 0,
-    replicates: int = REPLICATES,
+    seed: int | None = None,
+    replicates: int | None = None,
     progress: Progress = silent,
 ) -> Scorecard:
     """Hold a generated federation against a measured one.
 
     Args:
         generated: the federation on trial.
-        against: the measured one; sizes may differ.
-        seed: of the nulls' draws; the same seed gives the same scorecard.
-        replicates: draws of each null, at least 99; p-values are multiples of 1/(replicates + 1).
+        against: the measured one; sizes may differ. To judge many federations by one measurement, give a
+            :class:`Measurement`: what does not depend on the generated side is then computed once.
+        seed: of the nulls' draws, default 0; the same seed gives the same scorecard.
+        replicates: draws of each null, at least 99, default 400; p-values are multiples of 1/(replicates + 1).
         progress: told how far it is.
 
     Raises:
-        UsageError: too few replicates, or a federation without memberships.
+        UsageError: too few replicates, a federation without memberships, or a seed or replicates beside a
+            :class:`Measurement`, which has its own.
     """
-    least = round(1 / LEVEL) - 1
-    if replicates < least:
-        raise UsageError(f"replicates: {replicates} cannot reject at {LEVEL:.0%}; give at least {least}")
-    if seed < 0:
-        raise UsageError(f"seed: {seed} is not a seed; give a whole number from 0 up")
-    for name, side in (("generated", generated), ("measured", against)):
-        if not isinstance(side, Federation):
-            raise UsageError(f"validate takes Federations, not {type(side).__name__}; read a file with fedgen.read")
-        if side.n_memberships == 0:
-            raise UsageError(f"the {name} federation has no membership to compare: give one that has some")
-    ours, theirs = concentration(generated), concentration(against)
+    if isinstance(against, Measurement):
+        if seed is not None or replicates is not None:
+            raise UsageError("a Measurement has its own seed and replicates: give them to it instead")
+        measurement = against
+    else:
+        measurement = Measurement(
+            against, 0 if seed is None else seed, REPLICATES if replicates is None else replicates, progress
+        )
+    require_memberships(generated, "generated")
+    ours, theirs = told(generated), measurement.told
     return Scorecard(
-        rows=tuple(_judge(trials(generated, against, seed, replicates, progress))),
-        reported=tuple(Reported(name, ours[name], theirs[name]) for name in ours),
+        rows=judge(generated, measurement, progress),
+        memorisation=memorisation(generated, measurement.federation, measurement.seed),
+        reported=tuple(
+            Reported(name, ours[name].value, theirs[name].value, ours[name].interval, theirs[name].interval)
+            for name in ours
+        ),
         generated=_counts(generated),
-        measured=_counts(against),
-        seed=seed,
-        replicates=replicates,
+        measured=_counts(measurement.federation),
+        seed=measurement.seed,
+        replicates=measurement.replicates,
     )
+
+
+def judge(generated: Federation, measurement: Measurement, progress: Progress = silent) -> tuple[Row, ...]:
+    """The rows alone, in the order of their names: what the verdict rests on."""
+    return tuple(_judge(trials(generated, measurement, progress)))
 
 
 def _judge(found: Sequence[Trial]) -> Iterator[Row]:
     able = [trial for trial in found if not trial.unjudgeable]
     # A distance within its margin is of no consequence: what is tested is the excess.
     excess = np.array([max(trial.distance - trial.margin, 0.0) for trial in able])
-    null = np.column_stack([trial.null for trial in able]) if able else np.empty((1, 0))
+    null = np.column_stack([trial.either for trial in able]) if able else np.empty((1, 0))
     adjusted = iter(step_down(excess, null).tolist())
     for trial in found:
         reason = trial.unjudgeable
-        told = Row(
+        bare = Row(
             name=trial.description.name,
             statistic=trial.description.statistic,
             measure=trial.description.measure,
@@ -221,7 +244,7 @@ def _judge(found: Sequence[Trial]) -> Iterator[Row]:
             measured=trial.measured,
             iid_floor=trial.iid_floor,
         )
-        yield told if reason else _judged(told, trial, next(adjusted))
+        yield bare if reason else _judged(bare, trial, next(adjusted))
 
 
 def _judged(row: Row, trial: Trial, p: float) -> Row:
@@ -250,4 +273,11 @@ def _counts(federation: Federation) -> dict[str, int]:
 
 
 def _jsonable(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in fields.items()}
+    return {key: _finite(value) for key, value in fields.items()}
+
+
+def _finite(value: Any) -> Any:
+    """As JSON has it: what is not finite is None, a pair a list."""
+    if isinstance(value, tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validate.metrics import Units
-from validate.nulls import cluster_draw, draw_null, statistic_draw, unit_draw
-from validate.rows.load import LOAD
-from validate.rows.mixing import MIXING
+from validate.chance import Chance
+from validate.measurement import CLUSTER_GROUPS
+from validate.metrics import Units, unlike_sizes
+from validate.nulls import draw_null, half_scale, unit_draw
 from validate.rows.rooms import ROOMS
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
-from validate.verdict import RESOLUTION, Floor
+from validate.verdict import Floor, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fedgen.federation import Federation, Floats
     from fedgen.progress import Progress
+    from validate.measurement import Measurement
     from validate.metrics import ClusterGroup, Description, UnitGroup
 
 MANY_USERS = 100_000
@@ -29,8 +30,6 @@ MANY_USERS = 100_000
 
 # Each null has its own stage, which addresses its randomness: never renumber.
 _UNIT_GROUPS = ((1, SERVERS), (2, ROOMS), (3, USERS))
-_CLUSTERS, _IID_LOAD = 4, 5
-_CLUSTER_GROUPS: tuple[ClusterGroup[Any], ...] = (LOAD, MIXING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class Trial:
         against: the name of the null.
         distance: of the generated from the measured federation; NaN where there is none.
         null: (B,) distances by resampling alone; NaN where a replicate has none.
+        either: (B,) distances that two sides of one law may have, whichever is which: what the verdict rests on.
         nearest: distances at or below are closer than an independent federation would come.
         margin: distances up to it are of no consequence.
         obstacle: why there is no null; empty where there is one.
@@ -54,6 +54,7 @@ class Trial:
     against: str
     distance: float
     null: Floats
+    either: Floats
     nearest: float = 0.0
     margin: float = 0.0
     obstacle: str = ""
@@ -80,86 +81,64 @@ class Trial:
         return ""
 
 
-def trials(generated: Federation, measured: Federation, seed: int, replicates: int, progress: Progress) -> list[Trial]:
+def trials(generated: Federation, measured: Measurement, progress: Progress) -> list[Trial]:
     """All rows, in the order of their names."""
+    chance = Chance(generated, measured, progress)
     found: list[Trial] = []
     for stage, group in _UNIT_GROUPS:
-        found += _unit_trials(group, generated, measured, stage, seed, replicates, progress)
-    found += _cluster_trials(generated, measured, seed, replicates, progress)
+        found += _unit_trials(group, chance, stage)
+    for clusters in CLUSTER_GROUPS:
+        found += _cluster_trials(clusters, chance)
     return sorted(found, key=lambda trial: trial.description.name)
 
 
-def _unit_trials(
-    group: UnitGroup,
-    generated: Federation,
-    measured: Federation,
-    stage: int,
-    seed: int,
-    replicates: int,
-    progress: Progress,
-) -> Iterator[Trial]:
-    units = Units.of(group.table(generated), group.table(measured))
+def _unit_trials(group: UnitGroup, chance: Chance, stage: int) -> Iterator[Trial]:
+    measured = chance.measured
+    units = Units.of(group.table(chance.generated), group.table(measured.federation))
     sizes = int(units.generated.sum()), int(units.measured.sum())
     distances = [metric.bind(units) for metric in group.metrics]
     null = draw_null(
         unit_draw(distances, units.measured, sizes),
-        seed=seed,
+        seed=measured.seed,
         stage=stage,
-        replicates=replicates,
-        progress=lambda done: progress(f"resampling {group.unit}", done, replicates),
+        replicates=measured.replicates,
+        progress=lambda done: chance.progress(f"resampling {group.unit}", done, measured.replicates),
     )
+    either = chance.units(group, units, distances)
     # A resample of the measurement itself varies with the generated size alone; half of that is closer than chance.
     nearer = sqrt(sizes[1] / sum(sizes)) / 2
-    for metric, distance, column in zip(group.metrics, distances, _rounded(null).T, strict=True):
+    for row, (metric, distance) in enumerate(zip(group.metrics, distances, strict=True)):
+        column = rounded(null[:, row])
         defined = column[~np.isnan(column)]
         yield Trial(
             metric.description,
             f"iid over {group.unit}",
-            float(_rounded(distance(units.generated, units.measured))),
+            float(rounded(distance(units.generated, units.measured))),
             column,
+            rounded(either[:, row]),
             nearest=nearer * Floor.of(defined).low if len(defined) else 0.0,
-            margin=metric.margin if measured.n_users > MANY_USERS else 0.0,
+            margin=metric.margin if measured.federation.n_users > MANY_USERS else 0.0,
         )
 
 
-def _cluster_trials(
-    generated: Federation, measured: Federation, seed: int, replicates: int, progress: Progress
-) -> Iterator[Trial]:
-    splits = measured.n_rooms >= 2
-    null = np.full((replicates, sum(len(group.metrics) for group in _CLUSTER_GROUPS)), nan)
-    if splits:
-        null = draw_null(
-            cluster_draw(_CLUSTER_GROUPS, measured, generated.n_rooms),
-            seed=seed,
-            stage=_CLUSTERS,
-            replicates=replicates,
-            progress=lambda done: progress("splitting rooms", done, replicates),
+def _cluster_trials(group: ClusterGroup[Any], chance: Chance) -> Iterator[Trial]:
+    generated, measured = chance.generated, chance.measured
+    ours, theirs = group.statistic(generated), measured.statistics[group]
+    splits = bool(measured.cluster_null)
+    scale = half_scale(generated.n_rooms, measured.federation.n_rooms) if splits else nan
+    resized = unlike_sizes(generated.n_servers, measured.federation.n_servers)
+    iid_floors = measured.iid_floors(group, generated.n_servers)
+    nothing = np.full(measured.replicates, nan)
+    for row, iid_floor in zip(group.metrics, iid_floors, strict=True):
+        metric = row.resized if resized and row.resized else row
+        yield Trial(
+            metric.description,
+            "room clusters",
+            float(rounded(metric.distance(ours, theirs))),
+            rounded(scale * measured.cluster_null[metric]) if splits else nothing,
+            rounded(chance.clusters(metric)) if splits else nothing,
+            obstacle="" if splits else "the measured federation has a single room, which has no halves",
+            generated=metric.value(ours) if metric.value else nan,
+            measured=metric.value(theirs) if metric.value else nan,
+            iid_floor=iid_floor,
         )
-    columns = iter(_rounded(null).T)
-    for group in _CLUSTER_GROUPS:
-        ours, theirs = group.statistic(generated), group.statistic(measured)
-        iid_floors = [nan] * len(group.metrics)
-        if group.resampled is not None:
-            iid = draw_null(
-                statistic_draw(group, theirs, (generated.n_servers, measured.n_servers)),
-                seed=seed,
-                stage=_IID_LOAD,
-                replicates=replicates,
-                progress=lambda done: progress("resampling load", done, replicates),
-            )
-            iid_floors = [Floor.of(column).floor for column in _rounded(iid).T]
-        for metric, iid_floor in zip(group.metrics, iid_floors, strict=True):
-            yield Trial(
-                metric.description,
-                "room clusters",
-                float(_rounded(metric.distance(ours, theirs))),
-                next(columns),
-                obstacle="" if splits else "the measured federation has a single room, which has no halves",
-                generated=metric.value(ours) if metric.value else nan,
-                measured=metric.value(theirs) if metric.value else nan,
-                iid_floor=iid_floor,
-            )
-
-
-def _rounded(distance: Floats | float) -> Floats:
-    return np.where(np.asarray(distance) < RESOLUTION, 0.0, distance)

@@ -54,6 +54,11 @@ class Floor:
         return distance / self.floor if self.floor > 0 else inf
 
 
+def rounded(distance: Floats | float) -> Floats:
+    """Distances without their rounding noise."""
+    return np.where(np.asarray(distance) < RESOLUTION, 0.0, distance)
+
+
 def step_down(distances: Floats, null: Floats) -> Floats:
     """Adjusted p-values of all rows.
 

@@ -110,5 +110,14 @@ def _print_scorecard(scorecard: "Scorecard") -> None:
     print(LEGEND)
     for note in dict.fromkeys(row.note for row in scorecard.rows if row.note):
         print(f"{', '.join(row.name for row in scorecard.rows if row.note == note)}: {note}")
+    if any(kind.note == "" for kind in scorecard.memorisation):
+        print(_memorised(scorecard))
     verdict = "rejected" if scorecard.rejected else "not rejected"
     print(f"\n{scorecard.within} of {scorecard.judged} rows within their floor, {scorecard.copied} copied; {verdict}")
+
+
+def _memorised(scorecard: "Scorecard") -> str:
+    """E7 in one line."""
+    told = [kind for kind in scorecard.memorisation if kind.note == ""]
+    shares = ", ".join(f"{kind.records} {kind.share:.2f}{' (too close)' if kind.too_close else ''}" for kind in told)
+    return f"E7, memorisation (.05 by independence, .5 by copying): {shares}"

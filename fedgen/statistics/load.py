@@ -43,7 +43,8 @@ def hub_share(users: Integers, tx: Floats, rx: Floats) -> float:
     total = float(tx.sum())
     if total == 0:
         return float("nan")
-    return float(tx[ranking(users, tx, rx)[0]] / total)
+    largest = np.flatnonzero(users == users.max())
+    return float(tx[largest[ranking(users[largest], tx[largest], rx[largest])[0]]] / total)
 
 
 def load_per_user(users: Integers, tx: Floats) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats, Integers
+    from fedgen.statistics.halves import Split
 
 
 def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, right_end: Integers) -> float:
@@ -28,7 +29,10 @@ def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, r
         In [-1, 1]; NaN where either size is the same at all edges.
     """
     from_left, from_right = np.bincount(left_end, minlength=len(left)), np.bincount(right_end, minlength=len(right))
-    x, y = _centred_ranks(left, from_left), _centred_ranks(right, from_right)
+    x, y = (
+        centred_ranks(np.bincount(size, weights=edges))[size]
+        for size, edges in ((left, from_left), (right, from_right))
+    )
     spread = float(from_left @ x**2) * float(from_right @ y**2)
     return float(x[left_end] @ y[right_end]) / sqrt(spread) if spread > 0 else nan
 
@@ -46,8 +50,35 @@ def server_room_correlation(federation: Federation) -> float:
     return edge_rank_correlation(federation.users_per_server, federation.servers_per_room, p.server, p.room)
 
 
-def _centred_ranks(size: Integers, edges: Integers) -> Floats:
-    """The mid-rank, over edges, of each node's size, less the mean rank."""
-    mass = np.bincount(size, weights=edges)
-    ranks = np.cumsum(mass) - (mass - 1) / 2 - (mass.sum() + 1) / 2
-    return np.asarray(ranks[size], dtype=np.float64)
+def centred_ranks(edges: Integers | Floats) -> Floats:
+    """The mid-rank, over edges, of each size, less the mean rank.
+
+    Args:
+        edges: (sizes,) how many edges end at nodes of size 0, 1, 2, ...
+    """
+    return np.asarray(np.cumsum(edges) - (edges - 1) / 2 - (edges.sum() + 1) / 2, dtype=np.float64)
+
+
+def correlations_of_halves(split: Split) -> Floats:
+    """(2, 2): both correlations, over memberships and over presences, of both halves; NaN where undefined."""
+    f = split.federation
+    found = np.full((2, 2), nan)
+    # How many memberships end at users of each size, how many presences at servers of each.
+    by_users = split.users_by_class.sum(axis=1)
+    of_users = by_users * np.arange(by_users.shape[1])
+    n = split.users_per_server
+    sides = zip(n, split.rooms_per_server, strict=True)
+    of_servers = np.stack([np.bincount(*side, minlength=int(n.max()) + 1) for side in sides])
+    for row, sizes, edges, at_room, over in (
+        (0, split.rooms_per_user, of_users, f.users_per_room, split.over_users),
+        (1, n, of_servers, f.servers_per_room, split.over_servers),
+    ):
+        ranks = np.stack([centred_ranks(half) for half in edges])
+        met = over(sizes, ranks)
+        for half, rooms in enumerate((split.first, ~split.first)):
+            there = np.bincount(at_room[rooms]) * np.arange(int(at_room[rooms].max()) + 1)
+            other = centred_ranks(there)
+            spread = float(edges[half] @ ranks[half] ** 2) * float(there @ other**2)
+            if spread > 0:
+                found[half, row] = float(met[rooms] @ other[at_room[rooms]]) / sqrt(spread)
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fedgen.statistics.load import hub_share, load_curve, load_per_user
 from fedgen.traffic.equations import load
 from validate.distances import curve_distance, difference, log_ratio, log_wasserstein
-from validate.metrics import ClusterGroup, ClusterMetric, Description
+from validate.metrics import ClusterGroup, ClusterMetric, Description, one_by_one, unlike_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fedgen.federation import Federation, Floats, Integers
-
-
-SAME_SIZE = 1.5
-"""Up to this factor between their numbers of servers two load curves are compared by rank share."""
+    from fedgen.statistics.halves import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +34,15 @@ class ServerLoad:
         """At message rate 1 per user."""
         loads = load(federation)
         return cls(federation.users_per_server, loads.tx, loads.rx)
+
+    @classmethod
+    def of_halves(cls, split: Split) -> tuple[ServerLoad, ServerLoad]:
+        """Of both halves, without the servers that have no room in them."""
+        first, second = (
+            cls(users[users > 0], tx[users > 0], rx[users > 0])
+            for users, tx, rx in zip(split.users_per_server, split.load.tx, split.load.rx, strict=True)
+        )
+        return first, second
 
     @cached_property
     def per_user(self) -> float:
@@ -72,14 +78,14 @@ def _where_sent(distance: Callable[[ServerLoad, ServerLoad], float]) -> Callable
 
 def _curves_apart(generated: ServerLoad, measured: ServerLoad) -> float:
     """The hub is one rank, and its share of the ranks is 1/S: curves of another S differ for that alone."""
-    ranks = len(generated.curve) - 1, len(measured.curve) - 1
-    if max(ranks) > SAME_SIZE * min(ranks):
+    if unlike_sizes(len(generated.users), len(measured.users)):
         return nan
     return curve_distance(generated.curve, measured.curve)
 
 
 LOAD = ClusterGroup(
     statistic=ServerLoad.of,
+    halves=one_by_one(ServerLoad.of_halves),
     resampled=_resampled,
     metrics=(
         ClusterMetric(

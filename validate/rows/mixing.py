@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fedgen.statistics.mixing import server_room_correlation, user_room_correlation
+from fedgen.statistics.mixing import correlations_of_halves, server_room_correlation, user_room_correlation
 from validate.distances import difference
-from validate.metrics import ClusterGroup, ClusterMetric, Description
+from validate.metrics import ClusterGroup, ClusterMetric, Description, one_by_one
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation
+    from fedgen.statistics.halves import Split
 
 _CONSTANT = "no rank correlation: all sizes on a side are equal"
 
@@ -27,9 +28,16 @@ class Mixing:
         """Over memberships, over presences."""
         return cls(user_room_correlation(federation), server_room_correlation(federation))
 
+    @classmethod
+    def of_halves(cls, split: Split) -> tuple[Mixing, Mixing]:
+        """Of both halves."""
+        first, second = correlations_of_halves(split).tolist()
+        return cls(*first), cls(*second)
+
 
 MIXING = ClusterGroup(
     statistic=Mixing.of,
+    halves=one_by_one(Mixing.of_halves),
     metrics=(
         ClusterMetric(
             Description("E5u", "correlation: rooms of a user ~ users of a room", "difference", undefined=_CONSTANT),

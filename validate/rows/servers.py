@@ -30,14 +30,17 @@ SERVERS = UnitGroup(
         UnitMetric(
             Description("A2", "rooms per server", "KS"),
             bind_value(column(1), kolmogorov_smirnov),
+            carried=True,
         ),
         UnitMetric(
             Description("A3", "spike pattern of servers: users x rooms, half decades", "TV"),
             bind_bins(lambda units: spike_bin(units[:, 0], units[:, 1]), total_variation),
+            carried=True,
         ),
         UnitMetric(
             Description("A3c", "rooms of a server given its users", "mean W1log", undefined=no_class("servers")),
             bind_classes(lambda units: size_class(units[:, 0]), column(1)),
+            carried=True,
         ),
     ),
 )

@@ -28,6 +28,7 @@ USERS = UnitGroup(
             Description("C1", "rooms per user", "KS"),
             bind_value(column(1), kolmogorov_smirnov),
             margin=0.02,
+            carried=True,
         ),
         UnitMetric(
             Description(
@@ -35,6 +36,7 @@ USERS = UnitGroup(
             ),
             bind_classes(column(0), column(1)),
             margin=0.01,
+            carried=True,
         ),
     ),
 )
