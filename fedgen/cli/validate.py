@@ -58,7 +58,8 @@ def validate(
 
     Against a measured federation: one distance per row, beside it the floor: the distance that resampling the measured
     one alone gives. Against published figures: a row per figure, met or not; nothing is drawn, so that --seed has no
-    effect. Exit code 3 if the federation is rejected. With -o the result is written as JSON too.
+    effect. Exit code 3 if the federation is rejected. With -o the result is written as JSON too, with --html as a page
+    with figures that needs nothing but itself.
     """
     _check_places(output, html, force=force, inputs=(generated, against))
     from fedgen.io.output import write_file

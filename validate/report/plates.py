@@ -60,8 +60,8 @@ def _stacked(draw: Callable[[Sequence[Federation], Sequence[str], int], Figure])
 
 def _two_sizes(first: str, second: str) -> Callable[[Federation], str]:
     def told(federation: Federation) -> str:
-        largest = (f"{number(int(MARGINS[name].of(federation).max()))} {_words(name)}" for name in (first, second))
-        return f"at most {' and '.join(largest)}"
+        sizes = ((_words(name), int(MARGINS[name].of(federation).max())) for name in (first, second))
+        return ", ".join(f"{name} up to {number(largest)}" for name, largest in sizes)
 
     return told
 

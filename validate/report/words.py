@@ -46,6 +46,8 @@ def headline(card: Scorecard) -> str:
         return "Rejected: the generated federation can be told from the measured one."
     if card.copied:
         return "Not rejected, but closer in places than an independent federation would come."
+    if card.judged < len(card.rows):
+        return "Not rejected: as far as rows apply, the generated federation passes for a draw of the measured one."
     return "Not rejected: the generated federation passes for another draw of the measured one."
 
 
