@@ -18,7 +18,7 @@ from validate.report.markup import document, element, items, section, table
 from validate.report.plates import SHEETS, Plate, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
     from fedgen.figures.overlay import Pair
@@ -131,12 +131,21 @@ def _rows(card: Scorecard) -> Element:
 
 
 def _reported(card: Scorecard) -> Element:
-    told = [asdict(line) for line in card.reported]
+    tables = (
+        _entries("Memorisation (E7): independence gives 0.05, copying about 0.5", words.memorisation(card)),
+        _entries("Statistics of both sides that no verdict rests on", card.reported),
+    )
+    return section("reported", "Reported without verdict", *(element("div", part, class_="box") for part in tables))
+
+
+def _entries(caption: str, entries: Sequence[Any]) -> Element:
+    """A line per entry, a column per attribute that any of them has."""
+    told = [asdict(entry) for entry in entries]
     if not told:
-        return section("reported", "Reported without verdict", element("p", "Nothing."))
-    rows = ([words.number(value) for value in line.values()] for line in told)
-    shown = table("Statistics of both sides that no verdict rests on", told[0], rows)
-    return section("reported", "Reported without verdict", element("div", shown, class_="box"))
+        return element("p", f"{caption}: none.")
+    used = [name for name in told[0] if any(line[name] not in (None, "") for line in told)]
+    rows = ([words.number(line[name]) for name in used] for line in told)
+    return table(caption, [name.replace("_", " ") for name in used], rows)
 
 
 def _provenance(card: Scorecard, provenance: Mapping[str, Any]) -> Element:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isinf, isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from validate.verdict import LEVEL
 
@@ -44,7 +44,7 @@ def headline(card: Scorecard) -> str:
     """The verdict in one sentence."""
     if card.rejected:
         return "Rejected: the generated federation can be told from the measured one."
-    if card.copied:
+    if card.copied or any(kind.too_close for kind in memorisation(card)):
         return "Not rejected, but closer in places than an independent federation would come."
     if card.judged < len(card.rows):
         return "Not rejected: as far as rows apply, the generated federation passes for a draw of the measured one."
@@ -68,9 +68,20 @@ def findings(card: Scorecard) -> tuple[str, ...]:
         told.append(f"Too close, as a copy would be: {_names(close)}.")
     else:
         told.append("No row is closer than an independent federation would come.")
+    told += [
+        f"Memorised (E7, {kind.records}): {number(kind.share)} of the generated records lie closer to measured ones than "
+        "the closest 5 % of other measured ones do; independence gives 0.05, copying about 0.5."
+        for kind in memorisation(card)
+        if kind.too_close
+    ]
     if idle:
         told.append(f"Not applicable: {_names(idle)}.")
     return tuple(told)
+
+
+def memorisation(card: Scorecard) -> tuple[Any, ...]:
+    """E7 of each kind of records, where the scorecard has it."""
+    return getattr(card, "memorisation", ())
 
 
 def sizes(counts: Mapping[str, int]) -> str:
@@ -80,7 +91,11 @@ def sizes(counts: Mapping[str, int]) -> str:
 
 
 def number(value: object) -> str:
-    """As a person reads it: 12,345; 0.0123; ∞; – for none."""
+    """As a person reads it: 12,345; 0.0123; ∞; 1.2 to 1.4; – for none."""
+    if isinstance(value, tuple):
+        return " to ".join(map(number, value))
+    if value is None:
+        return "–"
     if isinstance(value, float):
         if isnan(value):
             return "–"
