@@ -69,8 +69,8 @@ def findings(card: Scorecard) -> tuple[str, ...]:
     else:
         told.append("No row is closer than an independent federation would come.")
     told += [
-        f"Memorised (E7, {kind.records}): {number(kind.share)} of the generated records lie closer to measured ones than "
-        "the closest 5 % of other measured ones do; independence gives 0.05, copying about 0.5."
+        f"Memorised (E7, {kind.records}): {number(kind.share)} of the generated records lie closer to measured ones "
+        "than the closest 5 % of other measured ones do; independence gives 0.05, copying about 0.5."
         for kind in memorisation(card)
         if kind.too_close
     ]
@@ -93,7 +93,7 @@ def sizes(counts: Mapping[str, int]) -> str:
 def number(value: object) -> str:
     """As a person reads it: 12,345; 0.0123; ∞; 1.2 to 1.4; – for none."""
     if isinstance(value, tuple):
-        return " to ".join(map(number, value))
+        return " to ".join(number(part) for part in value)
     if value is None:
         return "–"
     if isinstance(value, float):
