@@ -227,8 +227,9 @@ class TestFigures:
 
 class TestNumbers:
     def test_as_a_person_reads_them(self) -> None:
-        shown = [number(value) for value in (0.012345, 12345, 123456.7, float("nan"), float("inf"), 1.0, "word", True)]
-        assert shown == ["0.0123", "12,345", "123,457", "–", "∞", "1", "word", "True"]
+        values = (0.012345, 12345, 123456.7, float("nan"), float("inf"), 1.0, "word", True, None, (1.5, 2.0))
+        shown = [number(value) for value in values]
+        assert shown == ["0.0123", "12,345", "123,457", "–", "∞", "1", "word", "yes", "–", "1.5 to 2"]
 
 
 class TestCommand:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from validate.scorecard import Scorecard
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_INTERVAL = "_interval"
 _PARTS = (
     ("verdict", "Verdict"),
     ("figures", "Figures"),
@@ -100,10 +101,10 @@ def _verdict(card: Scorecard, measured: str, generated: str) -> Element:
 
 def _sizes(card: Scorecard) -> Element:
     rows = (
-        (name, f"{count:,}", f"{card.generated[name]:,}", words.number(card.generated[name] / max(count, 1)))
+        (name, f"{card.generated[name]:,}", f"{count:,}", words.number(card.generated[name] / max(count, 1)))
         for name, count in card.measured.items()
     )
-    return element("div", table("Sizes", ("", "measured", "generated", "ratio"), rows), class_="box")
+    return element("div", table("Sizes", ("", "generated", "measured", "ratio"), rows), class_="box")
 
 
 def _sheet(sheet: Sheet, pair: Pair) -> Element:
@@ -139,13 +140,18 @@ def _reported(card: Scorecard) -> Element:
 
 
 def _entries(caption: str, entries: Sequence[Any]) -> Element:
-    """A line per entry, a column per attribute that any of them has."""
+    """A line per entry, a column per attribute that any of them has; intervals stand beside what they are of."""
     told = [asdict(entry) for entry in entries]
     if not told:
         return element("p", f"{caption}: none.")
-    used = [name for name in told[0] if any(line[name] not in (None, "") for line in told)]
-    rows = ([words.number(line[name]) for name in used] for line in told)
+    used = [name for name in told[0] if not name.endswith(_INTERVAL) and any(line[name] != "" for line in told)]
+    rows = ([_with_interval(line, name) for name in used] for line in told)
     return table(caption, [name.replace("_", " ") for name in used], rows)
+
+
+def _with_interval(line: Mapping[str, Any], name: str) -> str:
+    interval = line.get(name + _INTERVAL)
+    return words.number(line[name]) + (f" ({words.number(interval)})" if interval else "")
 
 
 def _provenance(card: Scorecard, provenance: Mapping[str, Any]) -> Element:

@@ -102,7 +102,9 @@ def number(value: object) -> str:
         if isinf(value):
             return "∞" if value > 0 else "−∞"
         return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _with_ratios(rows: Sequence[Row]) -> str:
