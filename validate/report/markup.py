@@ -41,7 +41,7 @@ def items(texts: Iterable[Content]) -> Element:
     return element("ul", *(element("li", text) for text in texts))
 
 
-def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Element:
+def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[Content]]) -> Element:
     """A plain table whose first column names its rows."""
     head = element("tr", *(element("th", name, scope="col") for name in header))
     body = (

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from validate.scorecard import Scorecard
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_INTERVAL = "_interval"
+_NOTE, _INTERVAL = "note", "_interval"
+"""What the attributes of entries are called, or end in, that have no column of their own."""
+
 _PARTS = (
     ("verdict", "Verdict"),
     ("figures", "Figures"),
@@ -140,16 +142,21 @@ def _reported(card: Scorecard) -> Element:
 
 
 def _entries(caption: str, entries: Sequence[Any]) -> Element:
-    """A line per entry, a column per attribute that any of them has; intervals stand beside what they are of."""
+    """A line per entry, a column per attribute; notes stand below the first, intervals beside what they are of."""
     told = [asdict(entry) for entry in entries]
     if not told:
         return element("p", f"{caption}: none.")
-    used = [name for name in told[0] if not name.endswith(_INTERVAL) and any(line[name] != "" for line in told)]
-    rows = ([_with_interval(line, name) for name in used] for line in told)
-    return table(caption, [name.replace("_", " ") for name in used], rows)
+    first, *others = (name for name in told[0] if name != _NOTE and not name.endswith(_INTERVAL))
+    rows = ([_noted(line, first), *(_spread(line, name) for name in others)] for line in told)
+    return table(caption, [name.replace("_", " ") for name in (first, *others)], rows)
 
 
-def _with_interval(line: Mapping[str, Any], name: str) -> str:
+def _noted(line: Mapping[str, Any], name: str) -> Element:
+    note = line.get(_NOTE)
+    return element("span", words.number(line[name]), *([element("small", note)] if note else []))
+
+
+def _spread(line: Mapping[str, Any], name: str) -> str:
     interval = line.get(name + _INTERVAL)
     return words.number(line[name]) + (f" ({words.number(interval)})" if interval else "")
 
