@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from fedgen.figures.overlay import Pair
+    from validate.report.markup import Content
     from validate.scorecard import Scorecard
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -147,7 +148,7 @@ def _entries(caption: str, entries: Sequence[Any]) -> Element:
     if not told:
         return element("p", f"{caption}: none.")
     first, *others = (name for name in told[0] if name != _NOTE and not name.endswith(_INTERVAL))
-    rows = ([_noted(line, first), *(_spread(line, name) for name in others)] for line in told)
+    rows: list[list[Content]] = [[_noted(line, first), *(_spread(line, name) for name in others)] for line in told]
     return table(caption, [name.replace("_", " ") for name in (first, *others)], rows)
 
 
