@@ -45,12 +45,12 @@ class Blocks(NamedTuple):
 
 def configuration(measured: Federation, seed: int) -> Drawn:
     """The bipartite configuration model, blind for servers: u_r and d_u as measured, all else by chance."""
-    return _dealt(measured, np.zeros(measured.n_memberships, dtype=np.int64), measured.membership_room, seed)
+    return _dealt(measured, np.zeros(measured.n_memberships, dtype=np.int64), seed)
 
 
 def presences_copied(measured: Federation, seed: int) -> Drawn:
     """Every presence keeps its count; who of the server's users fills it is drawn, by their numbers of rooms."""
-    return _dealt(measured, measured.user_server[measured.membership_user], measured.membership_room, seed)
+    return _dealt(measured, measured.user_server[measured.membership_user], seed)
 
 
 def block_model(measured: Federation, seed: int) -> Drawn:
@@ -62,11 +62,12 @@ def block_model(measured: Federation, seed: int) -> Drawn:
     Raises:
         ModuleNotFoundError: there is neither graph-tool nor igraph to find blocks.
     """
-    blocks = find_blocks(measured)
-    # Of the memberships of a block of rooms, each goes to a random slot of its rooms; likewise for users below.
-    rng = np.random.default_rng((seed, 1))
-    room = _within(blocks.room[measured.membership_room], measured.membership_room, rng)
-    return _dealt(measured, blocks.user[measured.membership_user], room, seed)
+    blocks, rng = find_blocks(measured), np.random.default_rng(seed)
+    of_users, of_rooms = blocks.user[measured.membership_user], blocks.room[measured.membership_room]
+    room = _within(of_rooms, measured.membership_room, rng)
+    user = _mended(_within(of_users, measured.membership_user, rng), room, of_users, rng)
+    # Where a block has few users they cannot be exchanged, but their rooms can.
+    return _built(measured, user, _mended(room, user, of_rooms, rng))
 
 
 RIVALS: Mapping[str, Callable[[Federation, int], Drawn]] = {
@@ -121,21 +122,25 @@ def _by_igraph(edges: Integers, nodes: int) -> tuple[Integers, str]:
     return np.array(found.membership), f"igraph {igraph.__version__}, Leiden"
 
 
-def _dealt(measured: Federation, group: Integers, room: Integers, seed: int) -> Drawn:
-    """Users exchanged at random among the memberships of the same ``group`` (M,), which are in ``room`` (M,)."""
-    rng = np.random.default_rng((seed, 0))
-    user = _mended(_within(group, measured.membership_user, rng), room, group, rng)
-    twice = _twice(user, room)
+def _dealt(measured: Federation, group: Integers, seed: int) -> Drawn:
+    """Users exchanged at random among the memberships of the same ``group`` (M,)."""
+    rng = np.random.default_rng(seed)
+    user = _within(group, measured.membership_user, rng)
+    return _built(measured, _mended(user, measured.membership_room, group, rng), measured.membership_room)
+
+
+def _built(measured: Federation, user: Integers, room: Integers) -> Drawn:
+    """The federation of these memberships, each once."""
     kept = np.ones(len(user), dtype=bool)
-    kept[twice] = False
+    kept[_twice(user, room)] = False
     drawn = Federation.from_pairs(
         measured.user_server, user[kept], room[kept], n_servers=measured.n_servers, n_rooms=measured.n_rooms
     )
-    return Drawn(drawn, len(twice))
+    return Drawn(drawn, len(user) - drawn.n_memberships)
 
 
 def _mended(user: Integers, room: Integers, group: Integers, rng: np.random.Generator) -> Integers:
-    """``user`` after exchanges within groups that leave few double memberships or none."""
+    """``user`` (M,) after exchanges within groups that leave few double memberships or none; likewise rooms."""
     order, size = np.argsort(group, kind="stable").tolist(), np.bincount(group)
     start, length, of = (np.cumsum(size) - size).tolist(), size.tolist(), group.tolist()
     who, where = user.tolist(), room.tolist()
