@@ -28,14 +28,14 @@ LEGEND = (
         "The true difference from which on 95 % of comparisons would exceed the floor: smaller ones may hide.",
     ),
     ("p", f"Adjusted for all rows together. From {LEVEL:.0%} down the row is rejected."),
-    ("verdict ✓ indistinguishable", "The distance is within its floor."),
-    ("verdict △ above floor", "Beyond its floor, but so may a row of a right federation be: the rows are many."),
-    ("verdict ✗ rejected", "So far that chance is no explanation. One such row rejects the federation."),
+    ("✓ indistinguishable", "The distance is within its floor."),
+    ("△ above floor", "Beyond its floor, but so may a row of a right federation be: the rows are many."),
+    ("✗ rejected", "So far that chance is no explanation. One such row rejects the federation."),
     (
-        "verdict ≡ copied",
+        "≡ copied",
         "Closer to the measurement than an independent federation would come: something of it may have been copied.",
     ),
-    ("verdict – not applicable", "There is no such distance here; the note says why."),
+    ("– not applicable", "There is no such distance here; the note says why."),
 )
 """The words of the table, and what they mean."""
 
