@@ -1,5 +1,6 @@
 """``fedgen validate``: does a federation pass for another one, does it meet published figures?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,11 @@ from fedgen.cli.findings import print_findings
 from fedgen.cli.inputs import is_figures, read_federation
 from fedgen.cli.options import Force, Json, Output, Quiet, Seed, path_argument, path_option
 from fedgen.cli.output import check_file
+from fedgen.cli.plot import titles
+from fedgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from fedgen.figures.overlay import Pair
     from validate.published import Findings
     from validate.scorecard import Scorecard
 
@@ -36,6 +40,15 @@ def validate(
         ),
     ],
     output: Output = None,
+    html: Annotated[
+        Path | None,
+        path_option(
+            "--html",
+            metavar="PATH",
+            help="Write a report too: one page with figures of both sides, for people. Against data only.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -45,40 +58,79 @@ def validate(
 
     Against a measured federation: one distance per row, beside it the floor: the distance that resampling the measured
     one alone gives. Against published figures: a row per figure, met or not; nothing is drawn, so that --seed has no
-    effect. Exit code 3 if the federation is rejected. With -o the result is written as JSON too.
+    effect. Exit code 3 if the federation is rejected. With -o the result is written as JSON too, with --html as a page
+    with figures that needs nothing but itself.
     """
-    if output is not None:
-        check_file(output, force=force, inputs=(generated, against))
+    _check_places(output, html, force=force, inputs=(generated, against))
     from fedgen.io.output import write_file
     from fedgen.provenance import record
 
+    page: bytes | None = None
     if is_figures(against):
+        if html is not None:
+            raise UsageError(f"--html: shows a federation against data, and {against} holds figures; leave --html away")
         findings, inputs = _hold(generated, against, quiet=quiet)
         judged: Scorecard | Findings = findings
-        drawn = None
+        result: dict[str, Any] = {**judged.to_dict(), "provenance": record(context.obj, inputs=inputs)}
     else:
-        judged, inputs = _judge(generated, against, seed=seed, quiet=quiet)
-        drawn = seed
-    result: dict[str, Any] = {**judged.to_dict(), "provenance": record(context.obj, seed=drawn, inputs=inputs)}
+        comparison = _judge(generated, against, seed=seed, quiet=quiet)
+        judged = comparison.scorecard
+        provenance = record(context.obj, seed=seed, inputs=comparison.inputs)
+        result = {**judged.to_dict(), "provenance": provenance}
+        if html is not None:
+            page = _report(comparison, titles((against, generated)), provenance)
     terminal.ignore_interrupts()
     if json:
         terminal.print_json(result)
     else:
         _print(judged)
-    if output is not None:  # printed first: a full disk does not cost what was computed
+    # Printed first: a full disk does not cost what was computed.
+    if output is not None:
         write_file(output, [terminal.as_json(result).encode(), b"\n"], force=force)
+    if html is not None and page is not None:
+        write_file(html, [page], force=force)
     if judged.rejected:
         raise typer.Exit(REJECTED)
 
 
-def _judge(generated: Path, against: Path, *, seed: int, quiet: bool) -> "tuple[Scorecard, dict[str, str]]":
-    """The scorecard and the digests of what was read."""
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A scorecard, the federations that it compares, and the digests of what was read, by name."""
+
+    scorecard: "Scorecard"
+    pair: "Pair"
+    inputs: dict[str, str]
+
+
+def _check_places(output: Path | None, html: Path | None, *, force: bool, inputs: tuple[Path, ...]) -> None:
+    """Refuse places that cannot be written to, or two that are one.
+
+    Raises:
+        UsageError, OutputError: says why and what to do.
+    """
+    for place in (output, html):
+        if place is not None:
+            check_file(place, force=force, inputs=inputs)
+    if output is not None and html is not None and output.resolve() == html.resolve():
+        raise UsageError(f"--html: {html} is where -o puts the result; name another place for the report")
+
+
+def _judge(generated: Path, against: Path, *, seed: int, quiet: bool) -> Comparison:
+    from fedgen.figures.overlay import Pair
     from validate.scorecard import validate as judge
 
-    snapshots = [read_federation(path, quiet=quiet, named=True) for path in (generated, against)]
+    ours, theirs = (read_federation(path, quiet=quiet, named=True) for path in (generated, against))
     with terminal.progress(quiet) as progress:
-        scorecard = judge(snapshots[0].federation, snapshots[1].federation, seed=seed, progress=progress)
-    return scorecard, {str(generated): snapshots[0].digest, str(against): snapshots[1].digest}
+        scorecard = judge(ours.federation, theirs.federation, seed=seed, progress=progress)
+    inputs = {str(generated): ours.digest, str(against): theirs.digest}
+    return Comparison(scorecard, Pair(measured=theirs.federation, generated=ours.federation), inputs)
+
+
+def _report(comparison: Comparison, names: list[str], provenance: dict[str, Any]) -> bytes:
+    """The page, with the names of the measured and the generated federation."""
+    from validate.report.page import page
+
+    return page(comparison.scorecard, comparison.pair, (names[0], names[1]), provenance).encode()
 
 
 def _hold(generated: Path, against: Path, *, quiet: bool) -> "tuple[Findings, dict[str, str]]":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.figures import style
+from fedgen.figures import overlay, style
 from fedgen.figures.envelope import envelope
 from fedgen.statistics.load import ranking
 from fedgen.traffic.equations import load
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fedgen.federation import Federation, Floats
+    from fedgen.figures.overlay import Pair
 
 LARGEST = 4
 _LOOK = {
@@ -43,22 +44,38 @@ def shares(federation: Federation) -> dict[str, Floats]:
     return {name: part[order] / (part.sum() or 1.0) for name, part in held.items()}
 
 
-def curves(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+def curves(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
     """Cumulative shares of users, tx, rx and their sum over the servers (paper, Fig. 4a).
 
     Raises:
         UsageError: there is no federation.
     """
-    return _figure(federations, names, "cumulative share", _draw_curves)
+    return _figure(federations, names, "cumulative share", _draw_curves, abreast)
 
 
-def largest(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+def largest(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
     """The shares of the four servers with most users (paper, Fig. 4b).
 
     Raises:
         UsageError: there is no federation.
     """
-    return _figure(federations, names, "share", _draw_bars)
+    return _figure(federations, names, "share", _draw_bars, abreast)
+
+
+def both(pair: Pair) -> Figure:
+    """The cumulative share of tx + rx of either side in one panel, over the rank on a logarithmic scale.
+
+    What the hubs carry, a vertical line in Fig. 4a, is spread out here; the curve begins with the share of the first.
+    """
+    with style.paper():
+        figure, axes = overlay.panel("rank of the server, by users, then tx", "cumulative share of tx + rx")
+        axes.set_xscale("log")
+        for look, side in zip(overlay.LOOKS, pair, strict=True):
+            carried = np.cumsum(shares(side)["sum"])
+            overlay.draw(axes, look, np.arange(1, len(carried) + 1), carried)
+        axes.set_xlim(0.8, 1.25 * max(8, *(side.n_servers for side in pair)))
+        axes.set_ylim(-0.02, 1.04)
+        return overlay.finished(figure, axes)
 
 
 def _figure(
@@ -66,29 +83,30 @@ def _figure(
     names: Sequence[str],
     label: str,
     draw: Callable[[Axes, dict[str, Floats], int], None],
+    abreast: int,
 ) -> Figure:
-    """A panel of each federation's shares, with one legend; ``draw`` is told how many panels there are."""
+    """A panel of each federation's shares, with one legend; ``draw`` is told how many panels stand in a row."""
     with style.paper():
-        figure, grid = style.panels(names)
+        figure, grid = style.panels(names, abreast)
         for axes, federation in zip(grid, federations, strict=True):
-            draw(axes, shares(federation), len(grid))
+            draw(axes, shares(federation), min(len(grid), abreast))
         figure.supxlabel("rank of the server, by users, then tx")
         figure.supylabel(label)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
         return style.settled(figure)
 
 
-def _draw_curves(axes: Axes, held: dict[str, Floats], panels: int) -> None:
+def _draw_curves(axes: Axes, held: dict[str, Floats], row: int) -> None:
     for name, share in held.items():
         curve = np.append(0.0, np.cumsum(share))
         kept = envelope(np.arange(len(curve)), curve)
         colour, dashes = _LOOK[name]
         axes.plot(kept, curve[kept], color=colour, dashes=dashes, label=name, linewidth=1.2)
     axes.set_ylim(-0.02, 1.04)
-    style.number_ranks(axes, len(held["users"]), most=3 if panels > 2 else 5)
+    style.number_ranks(axes, len(held["users"]), most=3 if row > 2 else 5)
 
 
-def _draw_bars(axes: Axes, held: dict[str, Floats], _panels: int) -> None:
+def _draw_bars(axes: Axes, held: dict[str, Floats], _row: int) -> None:
     width = 0.8 / len(held)
     for i, (name, share) in enumerate(held.items()):
         shown = share[:LARGEST]

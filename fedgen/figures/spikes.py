@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 _FLOOR = 0.75  # a size of 1 stands clear of the axis
 
 
-def servers(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+def servers(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
     """Users and rooms per server over the servers, ranked by users, then rooms (paper, Fig. 2).
 
     Raises:
         UsageError: there is no federation.
     """
     sizes = [(federation.users_per_server, federation.rooms_per_server) for federation in federations]
-    return _pattern(sizes, names, ("users", "rooms"), "server")
+    return _pattern(sizes, names, ("users", "rooms"), "server", abreast)
 
 
-def rooms(federations: Sequence[Federation], names: Sequence[str]) -> Figure:
+def rooms(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
     """Servers and users per room over the rooms, ranked by servers, then users (paper, Fig. 3).
 
     Raises:
         UsageError: there is no federation.
     """
     sizes = [(federation.servers_per_room, federation.users_per_room) for federation in federations]
-    return _pattern(sizes, names, ("servers", "users"), "room")
+    return _pattern(sizes, names, ("servers", "users"), "room", abreast)
 
 
 def ranked(first: Integers, second: Integers) -> tuple[Integers, Integers]:
@@ -63,10 +63,10 @@ def steps(values: Integers) -> tuple[Integers, Floats]:
 
 
 def _pattern(
-    sizes: Sequence[tuple[Integers, Integers]], names: Sequence[str], counted: tuple[str, str], unit: str
+    sizes: Sequence[tuple[Integers, Integers]], names: Sequence[str], counted: tuple[str, str], unit: str, abreast: int
 ) -> Figure:
     with style.paper():
-        figure, grid = style.panels(names)
+        figure, grid = style.panels(names, abreast)
         top = max(10, *(int(size.max()) for pair in sizes for size in pair))
         for axes, pair in zip(grid, sizes, strict=True):
             first, second = ranked(*pair)
@@ -81,7 +81,7 @@ def _pattern(
             )
             axes.set_yscale("log")
             axes.set_ylim(_FLOOR, 1.5 * top)
-            style.number_ranks(axes, len(first), most=3 if len(grid) > 2 else 5)
+            style.number_ranks(axes, len(first), most=3 if min(len(grid), abreast) > 2 else 5)
         figure.supxlabel(f"rank of the {unit}, by {counted[0]}, then {counted[1]}")
         figure.supylabel(f"{counted[0]}, {counted[1]}")
         labels = [f"{name} per {unit}" for name in counted]

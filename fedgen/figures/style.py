@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16
 """Widths in inches of a figure in one column and across both."""
 _PANEL_HEIGHT = 2.1
-_ABREAST = 4
+ABREAST = 4
+"""Panels in a row, at most."""
 _LETTERS = 12.5  # of a title, per inch
 
 BLUE, YELLOW, RED = "#004488", "#DDAA33", "#BB5566"
@@ -78,8 +79,8 @@ def paper() -> Iterator[None]:
         yield
 
 
-def panels(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each name, side by side, at most four in a row; one scale of y for all.
+def panels(names: Sequence[str], abreast: int = ABREAST) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each name, at most ``abreast`` in a row; one scale of y for all.
 
     Raises:
         UsageError: there is no name.
@@ -88,7 +89,7 @@ def panels(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
 
     if not names:
         raise UsageError("no federation to draw; name at least one")
-    rows = ceil(len(names) / _ABREAST)
+    rows = ceil(len(names) / abreast)
     columns = ceil(len(names) / rows)
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
     figure = Figure(figsize=(width, 0.6 + _PANEL_HEIGHT * rows), layout="constrained")

@@ -1,0 +1,1 @@
+"""A scorecard and both its federations as one page for people."""
