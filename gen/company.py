@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedgen.federation import Integers
-    from fitting.model import Company, Model, Sizes
+    from fitting.model import Model
     from gen.plan import Plan
     from gen.types import RoomTypes
 
@@ -66,12 +66,13 @@ def reunite_servers(
     return settled
 
 
-def reunite_users(federation: Federation, company: Company, measured: Sizes, types: RoomTypes, seed: int) -> Federation:
+def reunite_users(federation: Federation, model: Model, types: RoomTypes, seed: int) -> Federation:
     """The federation with users of equal servers exchanged: as many butterflies per membership as were measured."""
     k, u = federation.servers_per_room, federation.users_per_room
     home = federation.user_server[federation.membership_user]
     slots = [_classes(home, alike[federation.membership_room]) for alike in _alike(types, k, u)]
-    target = company.butterflies * federation.n_memberships / measured.memberships
+    company = model.company
+    target = company.butterflies * federation.n_memberships / model.sizes.memberships
     everyone = np.ones(len(home), dtype=bool)
     looked_at = u <= company.most_users
     offsets, member = federation.room_offsets, federation.membership_user
@@ -87,7 +88,8 @@ def reunite_users(federation: Federation, company: Company, measured: Sizes, typ
 
 def _alike(types: RoomTypes, k: Integers, u: Integers) -> tuple[Integers, Integers]:
     """Which rooms pass for equal: first those of one community, then all of the region."""
-    return _classes(types.region, types.community, _near(k), _near(u)), _classes(types.region, _near(k), _near(u))
+    near = _near(k), _near(u)
+    return _classes(types.region, types.community, *near), _classes(types.region, *near)
 
 
 def _near(size: Integers) -> Integers:

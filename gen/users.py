@@ -42,14 +42,16 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     n, slots = placement.server_users, offsets_of(placement.users)
     group_slots = slots[placement.offsets]
     users = offsets_of(n)
+    rng = stream(plan.seed, Stage.MATCHING)
     if plan.margins == "measured":
         row = _rows(model)[take(_row_offsets(model), placement.like)]
-        degree = model.users.rooms[row]
+        # As measured; where a server had to leave a room for another one they give way.
+        most = np.repeat(np.diff(placement.offsets) - 1, n)
+        degree = 1 + apportion(np.diff(group_slots) - n, users, model.users.rooms[row] - 1, most, rng)
     else:
         degree = _degrees(model, plan, placement, users, group_slots)
         row = _inherit(model, placement, users, degree, stream(plan.seed, Stage.COMPANY))
 
-    rng = stream(plan.seed, Stage.MATCHING)
     small = index_dtype(max(int(slots[-1]), plan.users))
     home = np.repeat(np.arange(plan.servers, dtype=small), n)
     stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
@@ -88,7 +90,7 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
         n_servers=plan.servers,
         n_rooms=plan.rooms,
     )
-    return reunite_users(federation, model.company, model.sizes, placement.types, _seed(rng))
+    return reunite_users(federation, model, placement.types, _seed(rng))
 
 
 def _inside(server: Integers, levels: tuple[Integers, ...]) -> list[Integers]:

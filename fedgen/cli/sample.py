@@ -1,7 +1,7 @@
 """``fedgen sample``: a model becomes a federation of any size."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,13 @@ def sample(
     servers: Annotated[int | None, _size("servers")] = None,
     users: Annotated[int | None, _size("users")] = None,
     rooms: Annotated[int | None, _size("rooms")] = None,
+    margins: Annotated[
+        Literal["drawn", "measured"],
+        typer.Option(
+            "--margins",
+            help="Sizes of servers, rooms and users drawn from the laws, or as measured with all else drawn anew.",
+        ),
+    ] = "drawn",
     output: Output = None,
     format: Format = None,  # noqa: A002  the option is called so
     seed: Seed = 0,
@@ -39,7 +46,8 @@ def sample(
 
     Without sizes it is as large as the measured one. Sizes that are given are met exactly; those that are not follow,
     in proportion, the first that is: servers, then users, then rooms. Without -o the result goes to a folder named by
-    sizes and seed.
+    sizes and seed. Measured margins have the measured sizes; they are for testing the model, and copy what a law would
+    have drawn.
     """
     from fedgen.io import write
     from fedgen.provenance import record
@@ -52,7 +60,7 @@ def sample(
     path = _choose(model, quiet)
     chosen = Model.builtin() if path is None else read_model(path)
     origin = "built-in" if path is None else str(path)
-    plan = make_plan(chosen, servers=servers, users=users, rooms=rooms, seed=seed)
+    plan = make_plan(chosen, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed)
     output = output or Path(_name(plan))
     check_federation(output, format, force=force, inputs=() if path is None else (path,), plan=plan.to_dict())
     with terminal.progress(quiet) as progress:
@@ -85,4 +93,5 @@ def _choose(model: Path | None, quiet: bool) -> Path | None:
 
 
 def _name(plan: "Plan") -> str:
-    return f"federation-s{plan.servers}-u{plan.users}-r{plan.rooms}-seed{plan.seed}"
+    measured = "-measured" if plan.margins == "measured" else ""
+    return f"federation-s{plan.servers}-u{plan.users}-r{plan.rooms}{measured}-seed{plan.seed}"
