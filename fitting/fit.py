@@ -123,7 +123,7 @@ def fit(
         presences=PresenceTable(*_count(row[p.server][of_body], room_type[p.room][of_body], p.users[of_body])),
         users=users,
         profiles=profiles,
-        company=company(federation),
+        company=company(federation, room_type),
         provenance=dict(provenance or {}),
     )
 

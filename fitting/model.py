@@ -121,14 +121,18 @@ class Company:
 
     Attributes:
         server_pairs: pairs of servers that share a room of at most ``most_servers`` servers.
+        server_meetings: pairs of servers, room by room.
         most_servers: the largest room that is looked at, in servers.
         butterflies: pairs of users times pairs of rooms they share, of rooms of at most ``most_users`` users.
+        user_meetings: pairs of users, room by room.
         most_users: the largest room that is looked at, in users.
     """
 
     server_pairs: int
+    server_meetings: int
     most_servers: int
     butterflies: int
+    user_meetings: int
     most_users: int
 
 
@@ -140,7 +144,7 @@ class Model:
         sizes: of the measurement.
         laws: by symbol: "n", "m", "e" (memberships beyond max(n, m)), "k", "u", "x" (users beyond one per server), "d".
         heads, servers, rooms, types, presences, users, profiles: the tables.
-        company: how often the same meet again.
+        company: how often the same meet again; None where types say it all.
         provenance: where it came from.
     """
 
@@ -153,7 +157,7 @@ class Model:
     presences: PresenceTable
     users: UserTable
     profiles: ProfileTable
-    company: Company
+    company: Company | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -195,7 +199,7 @@ class Model:
         return {
             "sizes": {f.name: getattr(self.sizes, f.name) for f in fields(Sizes)},
             "laws": {name: law.to_dict() for name, law in self.laws.items()},
-            "company": asdict(self.company),
+            "company": asdict(self.company) if self.company else None,
             **{name: _columns(getattr(self, name)) for name in _TABLES},
         }
 
@@ -256,7 +260,7 @@ class Model:
             model = cls(
                 sizes=msgspec.convert(body["sizes"], Sizes),
                 laws=msgspec.convert(body["laws"], dict[str, LawFit]),
-                company=msgspec.convert(body["company"], Company),
+                company=msgspec.convert(body["company"], Company | None),
                 provenance=msgspec.convert(data.get("provenance", {}), dict[str, Any]),
                 **{name: _table(table, body[name], name) for name, table in _TABLES.items()},
             )

@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 
 from fedgen.federation import Federation
+from fitting.company import meetings
 from gen.matching import draw_below
 from gen.ragged import offsets_of
 
@@ -33,48 +34,48 @@ if TYPE_CHECKING:
     from gen.types import RoomTypes
 
 TRIES = 20
-"""Exchanges looked at, per slot."""
+"""Most exchanges looked at, per slot."""
+PACE = 0.01
+"""Once as many exchanges as there are slots bring less than this share of the way, it is given up."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def reunite_servers(
     server: Integers, room: Integers, users: Integers, n_heads: int, plan: Plan, model: Model, types: RoomTypes
 ) -> Integers:
-    """The servers of all presences, those of the body exchanged: as many pairs per server as measured share a room.
+    """The servers of all presences, those of the body exchanged: of those who meet as few are strangers as measured.
 
     Args:
         server, room, users: (K,) of each presence, in any order; servers below ``n_heads`` stay where they are.
         n_heads, plan, model: what is drawn.
         types: (R,) of the rooms.
     """
+    company = model.company
+    if company is None:
+        return server
     k = np.bincount(room, minlength=plan.rooms)
     u = np.bincount(room, weights=users, minlength=plan.rooms).astype(np.int64)
     order = np.argsort(room, kind="stable")
     slots = [_classes(alike[room[order]], users[order]) for alike in _alike(types, k, u)]
-    target = model.company.server_pairs * plan.servers / model.sizes.servers
+    looked_at = k <= company.most_servers
+    target = company.server_pairs * meetings(k[looked_at]) / max(company.server_meetings, 1)
     settled = server.copy()
-    settled[order] = _reunite(
-        server[order],
-        offsets_of(k),
-        slots,
-        server[order] >= n_heads,
-        k <= model.company.most_servers,
-        True,
-        target,
-        plan.seed,
-    )
+    body = server[order] >= n_heads
+    settled[order] = _reunite(server[order], offsets_of(k), slots, body, looked_at, True, target, plan.seed)
     return settled
 
 
 def reunite_users(federation: Federation, model: Model, types: RoomTypes, seed: int) -> Federation:
-    """The federation with users of equal servers exchanged: as many butterflies per membership as were measured."""
+    """The federation with users of equal servers exchanged: those who meet meet again as often as measured."""
+    company = model.company
+    if company is None:
+        return federation
     k, u = federation.servers_per_room, federation.users_per_room
     home = federation.user_server[federation.membership_user]
     slots = [_classes(home, alike[federation.membership_room]) for alike in _alike(types, k, u)]
-    company = model.company
-    target = company.butterflies * federation.n_memberships / model.sizes.memberships
-    everyone = np.ones(len(home), dtype=bool)
     looked_at = u <= company.most_users
+    target = company.butterflies * meetings(u[looked_at]) / max(company.user_meetings, 1)
+    everyone = np.ones(len(home), dtype=bool)
     offsets, member = federation.room_offsets, federation.membership_user
     owner = _reunite(member, offsets, slots, everyone, looked_at, False, target, seed)
     return Federation.from_pairs(
@@ -173,7 +174,14 @@ def _exchange(
     fewer = total > target
     seen = np.full(n_owners, -1, dtype=np.int64)
     counter = 0
+    distance = abs(total - target)
+    before = distance
     for attempt in range(TRIES * len(movable)):
+        if attempt > 0 and attempt % len(movable) == 0:
+            left = abs(total - target)
+            if before - left < PACE * distance:
+                break
+            before = left
         if total == target or (total > target) != fewer:
             break
         if 4 * used > 3 * len(keys):
