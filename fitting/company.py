@@ -8,11 +8,11 @@ from the size on at which the pairs of all smaller rooms pass :data:`PAIRS`. In 
 everybody anyhow.
 
 Where communities say it all there is nothing to carry. Were rooms of one type t exchangeable, users v and w with
-:math:`N_{vt}` and :math:`N_{wt}` memberships in its :math:`R_t` rooms would meet :math:`\lambda_{vw} = \sum_t N_{vt}
-N_{wt} / R_t` times on average, and make :math:`\lambda^2 / 2` butterflies (a Poisson number of meetings, so rather too
-many). Over all pairs that is :math:`\frac14 (\lVert N D N^T \rVert_F^2 - \sum_v \lambda_{vv}^2)` with D = diag(1 / R), and
-the norm is that of the small matrix :math:`D^{1/2} N^T N D^{1/2}`. Unless it falls short of what was measured, the rest
-is left out.
+:math:`N_{vt}` and :math:`N_{wt}` memberships in its :math:`R_t` rooms would meet :math:`\lambda_{vw} = \sum_t
+N_{vt} N_{wt} / R_t` times on average, and make :math:`\lambda^2 / 2` butterflies (a Poisson number of meetings, so
+rather too many). Over all pairs that is :math:`\frac14 (\lVert N D N^T \rVert_F^2 - \sum_v \lambda_{vv}^2)` with D
+= diag(1 / R), and the norm is that of the small matrix :math:`D^{1/2} N^T N D^{1/2}`. Unless it falls short of what
+was measured, the rest is left out.
 """
 
 from __future__ import annotations

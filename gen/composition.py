@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fitting.classes import pair_kind, size_class
+from fitting.classes import size_class
 from fitting.heads import smallest_share
 from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
 from gen.ragged import offsets_of
-from gen.types import RoomTypes
+from gen.types import RoomTypes, row_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,13 +103,6 @@ def compose(
     return Company(types, offsets, head, share, ((beyond - of_heads) / np.maximum(beyond, 1))[row])
 
 
-def row_types(model: Model, row: Integers, region: Integers) -> RoomTypes:
-    """The types of rows of the model's rooms."""
-    table = model.rooms
-    kind = pair_kind(table.servers[row], (table.users - table.servers)[row] + 1)
-    return RoomTypes(table.community[row], kind, region)
-
-
 def _deal_heads(
     model: Model,
     plan: Plan,
@@ -133,12 +126,10 @@ def _deal_heads(
     ticket_row = table.row[entry]
     region = rng.permutation(np.arange(len(entry)) % plan.regions)
     wanted, slots = row_types(model, ticket_row, region), types.take(room)
-    finest = slots.levels[0] * _CLASSES + foremost[row[room]]
+    finest = slots.in_region * _CLASSES + foremost[row[room]]
+    finest_wanted = wanted.in_region * _CLASSES + foremost[ticket_row]
     stub_of = meet(
-        (finest, *slots.levels),
-        (wanted.levels[0] * _CLASSES + foremost[ticket_row], *wanted.levels),
-        (slots.kind, wanted.kind),
-        rng,
+        len(room), (lambda at: finest[at], *slots.levels), (lambda at: finest_wanted[at], *wanted.levels), rng
     )
     order = np.argsort(finest, kind="stable")
     matching = match(

@@ -65,17 +65,22 @@ def inherit(
 
 
 def use_tickets(
-    number: Integers, unit: Integers, place: Integers, wanted: Integers, places: Integers, rng: np.random.Generator
+    number: Integers,
+    unit: Integers,
+    wanted: Integers,
+    rng: np.random.Generator,
+    place: Integers | None = None,
+    places: Integers | None = None,
 ) -> Integers:
     """How often each kind of ticket is used.
 
     Args:
         number: (E,) how many tickets of a kind a unit inherits, >= 1.
         unit: (E,) the unit, rising; every unit has a ticket.
-        place: (E,) what the tickets are for, an index into ``places``.
         wanted: (N,) how many tickets each unit uses: exact.
-        places: (T,) how many places there are of each kind: as near as can be.
         rng: of the rounding.
+        place: (E,) what the tickets are for, an index into ``places``.
+        places: (T,) how many places there are of each kind: as near as can be. Default: all tickets are alike.
 
     Returns:
         (E,) integers >= 0.
@@ -84,15 +89,17 @@ def use_tickets(
     used = often[unit] * number
     if not more.any():
         return used
-    missing = np.maximum(places - np.bincount(place, weights=used, minlength=len(places)), 0.0)
     weight = number.astype(np.float64)
+    offsets = offsets_of(np.bincount(unit, minlength=len(wanted)))
+    if place is None or places is None:
+        return used + apportion(more, offsets, weight, number, rng)
+    missing = np.maximum(places - np.bincount(place, weights=used, minlength=len(places)), 0.0)
     for _ in range(SWEEPS):
         weight *= (more / np.bincount(unit, weights=weight, minlength=len(wanted)))[unit]
         found = np.bincount(place, weights=weight, minlength=len(places))
         # A little is left of what nobody wants: some units have nothing else.
         weight *= np.divide(missing + 0.01 * found, found, out=np.ones_like(found), where=found > 0)[place]
         weight = np.maximum(weight, 1e-9 * number)
-    offsets = offsets_of(np.bincount(unit, minlength=len(wanted)))
     return used + apportion(more, offsets, weight, number, rng)
 
 

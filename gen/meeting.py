@@ -15,43 +15,46 @@ import numpy as np
 from numba import njit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fedgen.federation import Integers
 
+    Level = Callable[[Integers], Integers]
 
-def meet(
-    slots: Sequence[Integers], stubs: Sequence[Integers], order: tuple[Integers, Integers], rng: np.random.Generator
-) -> Integers:
+
+def meet(count: int, slots: Sequence[Level], stubs: Sequence[Level], rng: np.random.Generator) -> Integers:
     """Pair every slot with a stub.
 
     Args:
-        slots: the kind of each slot at each level, finest first, (N,) integers >= 0 each.
-        stubs: likewise of each stub.
-        order: by which those that are left are zipped, (N,) of the slots and (N,) of the stubs.
+        count: N, of slots and of stubs.
+        slots: the kind of slots at each level, finest first; by the last one those that are left are zipped in order.
+            Each takes (L,) numbers of slots to their (L,) kinds, so that coarse ones are made for the few only that
+            need them.
+        stubs: likewise of stubs.
         rng: decides among equals.
 
     Returns:
         (N,) the stub of each slot.
     """
-    stub_of = np.full(len(slots[0]), -1, dtype=np.int64)
-    free_slots, free_stubs = np.arange(len(stub_of)), np.arange(len(stub_of))
-    for slot_kind, stub_kind in zip(slots, stubs, strict=True):
-        ours = free_slots[_sorted(slot_kind[free_slots], rng)]
-        theirs = free_stubs[_sorted(stub_kind[free_stubs], rng)]
-        left = _pair(slot_kind[ours], stub_kind[theirs], ours, theirs, stub_of)
+    stub_of = np.full(count, -1, dtype=np.int64)
+    free_slots, free_stubs = np.arange(count), np.arange(count)
+    for slot_kind, stub_kind in zip(slots[:-1], stubs[:-1], strict=True):
+        ours, our_kind = _sorted(free_slots, slot_kind, rng)
+        theirs, their_kind = _sorted(free_stubs, stub_kind, rng)
+        left = _pair(our_kind, their_kind, ours, theirs, stub_of)
         free_slots, free_stubs = ours[left[0]], theirs[left[1]]
         if len(free_slots) == 0:
             return stub_of
-    ours = free_slots[_sorted(order[0][free_slots], rng)]
-    stub_of[ours] = free_stubs[_sorted(order[1][free_stubs], rng)]
+    stub_of[_sorted(free_slots, slots[-1], rng)[0]] = _sorted(free_stubs, stubs[-1], rng)[0]
     return stub_of
 
 
-def _sorted(kind: Integers, rng: np.random.Generator) -> Integers:
-    """The order by kind, random among equals."""
-    shuffled = rng.permutation(len(kind))
-    return shuffled[np.argsort(kind[shuffled], kind="stable")]
+def _sorted(free: Integers, kind: Level, rng: np.random.Generator) -> tuple[Integers, Integers]:
+    """What is free, by kind, random among equals, and those kinds."""
+    shuffled = rng.permutation(free)
+    kinds = kind(shuffled)
+    order = np.argsort(kinds, kind="stable")
+    return shuffled[order], kinds[order]
 
 
 @njit(cache=True)

@@ -26,7 +26,7 @@ from gen.matching import match
 from gen.meeting import meet
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
-from gen.types import ticket_types
+from gen.types import RoomTypes
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from gen.plan import Plan
     from gen.rooms import Rooms
     from gen.servers import Servers
-    from gen.types import RoomTypes
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +97,10 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     rows = offsets_of(np.bincount(table.server, minlength=len(model.servers.users)))
     entry = take(rows, servers.like)
     owner = np.repeat(np.arange(len(servers.users)), np.diff(rows)[servers.like])
-    offered = ticket_types(model, table.type[entry], servers.region[owner]).levels[0]
-    kinds, place = np.unique(np.concatenate((offered, rooms.types.levels[0])), return_inverse=True)
+    offered = RoomTypes(model.types, table.type[entry], servers.region[owner]).in_region
+    kinds, place = np.unique(np.concatenate((offered, rooms.types.in_region)), return_inverse=True)
     there = np.bincount(place[len(entry) :], weights=rooms.body_servers, minlength=len(kinds))
-    used = use_tickets(table.number[entry], owner, place[: len(entry)], servers.rooms, there, rng)
+    used = use_tickets(table.number[entry], owner, servers.rooms, rng, place[: len(entry)], there)
     ticket = np.repeat(entry, used)
     spare = servers.memberships - servers.rooms
     most = (servers.users - 1)[stub_owner]
@@ -115,13 +114,15 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
 
     rng = stream(plan.seed, Stage.PLACEMENT)
     slots = rooms.types.take(place_room)
-    wanted = ticket_types(model, table.type[ticket], servers.region[stub_owner])
+    wanted = RoomTypes(model.types, table.type[ticket], servers.region[stub_owner])
     step = int(max(stub_count.max(), place_count.max())) + 1
-    by_count = slots.levels[0] * step + place_count
+    by_count = slots.in_region * step + place_count
+    exactly, most_alike = wanted.in_region * step + stub_count, wanted.kind * step + stub_count
+    placed_alike = slots.kind * step + place_count
     stub_of = meet(
-        (by_count, *slots.levels),
-        (wanted.levels[0] * step + stub_count, *wanted.levels),
-        (slots.kind * step + place_count, wanted.kind * step + stub_count),
+        len(by_count),
+        (lambda at: by_count[at], *slots.levels[:-1], lambda at: placed_alike[at]),
+        (lambda at: exactly[at], *wanted.levels[:-1], lambda at: most_alike[at]),
         rng,
     )
     order = np.argsort(by_count, kind="stable")

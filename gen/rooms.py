@@ -18,10 +18,11 @@ import numpy as np
 
 from fitting.margins import draw_levels
 from gen.apportion import apportion, reconcile
-from gen.composition import compose, row_types
+from gen.composition import compose
 from gen.exchange import exchange, pool_size, stretch
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
+from gen.types import row_types
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers

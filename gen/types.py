@@ -1,43 +1,70 @@
-"""The types of rooms, numbered for one draw: who wishes for which room, from fine to coarse."""
+"""The types of rooms in one draw, and the levels by which who wishes for a room meets one (:mod:`gen.meeting`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fitting.classes import pair_kind
+
 if TYPE_CHECKING:
     from fedgen.federation import Integers
-    from fitting.model import Model
+    from fitting.model import Model, TypeTable
+    from gen.meeting import Level
 
-_KINDS = 1 << 12  # more than there are kinds of rooms
+KINDS = 1 << 12
+"""More than there are kinds of rooms."""
 
 
 @dataclass(frozen=True, eq=False)
 class RoomTypes:
-    """Types of rooms: a community, and a kind (classes of k and u - k).
+    """Types of whatever has one: rooms, places in them, tickets for them.
 
     Attributes:
-        community: (N,) of whatever has a type: rooms, places in them, tickets for them.
-        kind: (N,).
-        region: (N,).
+        table: the model's types.
+        type: (N,) the row of each in ``table``.
+        region: (N,) where it is.
     """
 
-    community: Integers
-    kind: Integers
+    table: TypeTable
+    type: Integers
     region: Integers
 
     def take(self, at: Integers) -> RoomTypes:
         """The types of some of them."""
-        return RoomTypes(self.community[at], self.kind[at], self.region[at])
+        return RoomTypes(self.table, self.type[at], self.region[at])
 
     @property
-    def levels(self) -> tuple[Integers, ...]:
-        """Kinds to meet by (:func:`gen.meeting.meet`): the type in its region, the type, the community."""
-        type_ = self.community * _KINDS + self.kind
-        apart = (int(self.community.max(initial=0)) + 1) * _KINDS
-        return self.region * apart + type_, type_, self.community
+    def kind(self) -> Integers:
+        """(N,) the classes of k and u - k, one number that sorts by k first."""
+        return self.table.kind[self.type]
+
+    @property
+    def community(self) -> Integers:
+        """(N,)."""
+        return self.table.community[self.type]
+
+    @property
+    def in_region(self) -> Integers:
+        """(N,) type and region, one number."""
+        return self.region * np.int64(len(self.table.kind)) + self.type
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The type in its region, the type, the community; those that are left in order of kind."""
+        return (
+            lambda at: self.take(at).in_region,
+            lambda at: self.type[at],
+            lambda at: self.take(at).community,
+            lambda at: self.take(at).kind,
+        )
 
 
-def ticket_types(model: Model, type_: Integers, region: Integers) -> RoomTypes:
-    """The types that tickets of the model name."""
-    return RoomTypes(model.types.community[type_], model.types.kind[type_], region)
+def row_types(model: Model, row: Integers, region: Integers) -> RoomTypes:
+    """The types of rows of the model's rooms."""
+    table, rooms = model.types, model.rooms
+    kind = pair_kind(rooms.servers, rooms.users - rooms.servers + 1)
+    known = table.community * KINDS + table.kind  # rises
+    return RoomTypes(table, np.searchsorted(known, rooms.community * KINDS + kind)[row], region)

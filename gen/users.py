@@ -25,16 +25,14 @@ from gen.matching import match
 from gen.meeting import meet
 from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
-from gen.types import ticket_types
+from gen.types import KINDS, RoomTypes
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
     from fitting.model import Model
+    from gen.meeting import Level
     from gen.plan import Plan
     from gen.presences import Placement
-
-
-_SPAN = 1 << 36  # more than there are types in all regions
 
 
 def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
@@ -50,7 +48,7 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
         degree = 1 + apportion(np.diff(group_slots) - n, users, model.users.rooms[row] - 1, most, rng)
     else:
         degree = _degrees(model, plan, placement, users, group_slots)
-        row = _inherit(model, placement, users, degree, stream(plan.seed, Stage.COMPANY))
+        row = _inherit(model, placement, users, _by_degree(degree, n))
 
     small = index_dtype(max(int(slots[-1]), plan.users))
     home = np.repeat(np.arange(plan.servers, dtype=small), n)
@@ -58,21 +56,18 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     region = placement.region[home]
     everywhere = np.flatnonzero(region < 0)  # users of head servers, which are in every region
     region[everywhere] = rng.integers(0, plan.regions, size=len(everywhere))
-    slot_room = np.repeat(placement.room, placement.users)
-    slots_of = placement.types.take(slot_room)
-    slot_levels = _inside(np.repeat(placement.server, placement.users), (*slots_of.levels, slots_of.kind))
-
     rows = offsets_of(np.bincount(model.profiles.user, minlength=len(model.users.number)))
     entry = take(rows, row)
     owner = np.repeat(np.arange(plan.users, dtype=small), np.diff(rows)[row])
-    tickets = ticket_types(model, model.profiles.type[entry], region[owner])
-    wanted = _inside(home[owner], (*tickets.levels, tickets.kind))
-    kinds, place = np.unique(np.concatenate((wanted[0], slot_levels[0])), return_inverse=True)
-    there = np.bincount(place[len(entry) :], minlength=len(kinds))
-    used = use_tickets(model.profiles.number[entry], owner, place[: len(entry)], degree, there, rng)
-    stub_levels = [np.repeat(level, used) for level in wanted]
-    stub_of = meet(slot_levels[:-1], stub_levels[:-1], (slot_levels[-1], stub_levels[-1]), rng)
-    order = np.argsort(slot_levels[0], kind="stable")
+    used = use_tickets(model.profiles.number[entry], owner, degree, rng)
+    stubs = RoomTypes(model.types, model.profiles.type[np.repeat(entry, used)], region[stub_owner])
+    slot_room = np.repeat(placement.room, placement.users)
+    slots_of = placement.types.take(slot_room)
+    server = np.repeat(placement.server.astype(small), placement.users)
+    span = np.int64(max(plan.regions * len(model.types.kind), KINDS))
+    stub_of = meet(len(slot_room), _inside(server, slots_of, span), _inside(home[stub_owner], stubs, span), rng)
+    by_type = np.lexsort((placement.types.in_region[placement.room], placement.server))
+    order = take(slots, by_type)
     matching = match(
         blocks=slots,
         block_group=placement.server,
@@ -93,9 +88,13 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     return reunite_users(federation, model, placement.types, _seed(rng))
 
 
-def _inside(server: Integers, levels: tuple[Integers, ...]) -> list[Integers]:
-    """Levels to meet by inside each server."""
-    return [server * np.int64(_SPAN) + level for level in levels]
+def _inside(server: Integers, types: RoomTypes, span: np.int64) -> list[Level]:
+    """Levels to meet by inside each server; ``span`` is more than any level has."""
+
+    def inside(level: Level) -> Level:
+        return lambda at: server[at] * span + level(at)
+
+    return [inside(level) for level in types.levels]
 
 
 def _rows(model: Model) -> Integers:
@@ -112,19 +111,25 @@ def _row_offsets(model: Model) -> Integers:
     return offsets_of(of_server.astype(np.int64))
 
 
-def _inherit(
-    model: Model, placement: Placement, users: Integers, degree: Integers, rng: np.random.Generator
-) -> Integers:
-    """The row of the model's users whose company each user inherits, (U,): that of its rank on the server."""
+def _inherit(model: Model, placement: Placement, users: Integers, order: Integers | None = None) -> Integers:
+    """The row of the model's users that each user inherits from, (U,): that of its rank on the server.
+
+    Ranks are by ``order``, the users of each server sorted; default: as they are numbered.
+    """
     n = placement.server_users
     server = np.repeat(np.arange(len(n)), n)
-    order = np.lexsort((rng.random(len(server)), degree, server))
+    order = np.arange(len(server)) if order is None else order
     rank = np.arange(len(server)) - np.repeat(users[:-1], n)
     begin = _row_offsets(model)
     there = np.diff(begin)[placement.like][server]
     row = np.empty(len(server), dtype=np.int64)
     row[order] = _rows(model)[begin[placement.like][server] + (2 * rank + 1) * there // (2 * n[server])]
     return row
+
+
+def _by_degree(degree: Integers, n: Integers) -> Integers:
+    """Users sorted by server, then d; equals are exchangeable and stay in their order."""
+    return np.argsort(np.repeat(np.arange(len(n)), n) * (np.int64(degree.max()) + 1) + degree, kind="stable")
 
 
 def _server_kinds(plan: Plan, placement: Placement) -> Integers:
@@ -158,7 +163,7 @@ def _degrees(model: Model, plan: Plan, placement: Placement, users: Integers, gr
     alike = by_kind.draw(np.repeat(known, n), rng)
     law = model.laws["d"].tail_law
     if law is not None:
-        same = table.rooms[_inherit(model, placement, users, rng.random(len(alike)), rng)]
+        same = table.rooms[_inherit(model, placement, users)]
         tail = same >= law.xmin
         alike[~tail] = _bulk(alike[~tail], law.xmin, rng)
         alike[tail] = model.margins["d"].redraw(same[tail], rng, top=int(table.rooms.max()))
