@@ -5,10 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import scipy.stats
+from gen.mixing import Conditional, blend, draw_rows, pass_on
 from hypothesis import given
 from hypothesis import strategies as st
-
-from gen.mixing import Conditional, blend, draw_rows, pass_on
 
 ERROR_RATE = 1e-4
 """Chance that a statistical test fails, over all choices of its fixed seed."""
