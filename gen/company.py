@@ -133,9 +133,8 @@ def _reunite(
         begin = np.searchsorted(slot[candidates], slot[candidates])
         end = np.searchsorted(slot[candidates], slot[candidates], side="right")
         several = np.flatnonzero(end - begin > 1)
-        _exchange(
-            settled, offsets, room, looked_at, candidates, begin, end, several, pairs, target, bits, np.uint64(seed + i)
-        )
+        key = np.uint64((seed + i) % 2**64)
+        _exchange(settled, offsets, room, looked_at, candidates, begin, end, several, pairs, target, bits, key)
     return settled
 
 
