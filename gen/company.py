@@ -173,7 +173,7 @@ def _exchange(
     seen = np.full(n_owners, -1, dtype=np.int64)
     counter = 0
     for attempt in range(TRIES * len(movable)):
-        if total == target or (total > target) != fewer:
+        if abs(total - target) <= 0.5 or (total > target) != fewer:
             break
         if 4 * used > 3 * len(keys):
             keys, count = _twice(keys, count)
@@ -207,7 +207,7 @@ def _exchange(
             if x != v and seen[x] == 2 * attempt:
                 change += _gain(_met(keys, count, w, x, n_owners), pairs)
                 change -= _gain(_met(keys, count, v, x, n_owners) - 1, pairs)
-        if change == 0 or (change < 0) != fewer:
+        if abs(total + change - target) >= abs(total - target):
             continue
         total += change
         for s in range(offsets[b], offsets[b + 1]):
