@@ -134,9 +134,8 @@ def _reunite(
         begin = np.searchsorted(slot[candidates], slot[candidates])
         end = np.searchsorted(slot[candidates], slot[candidates], side="right")
         several = np.flatnonzero(end - begin > 1)
-        _exchange(
-            settled, offsets, room, looked_at, candidates, begin, end, several, pairs, target, bits, np.uint64(seed + i)
-        )
+        key = np.uint64((seed + i) % 2**64)
+        _exchange(settled, offsets, room, looked_at, candidates, begin, end, several, pairs, target, bits, key)
     return settled
 
 
@@ -182,7 +181,7 @@ def _exchange(
             if before - left < PACE * distance:
                 break
             before = left
-        if total == target or (total > target) != fewer:
+        if abs(total - target) <= 0.5 or (total > target) != fewer:
             break
         if 4 * used > 3 * len(keys):
             keys, count = _twice(keys, count)
@@ -216,7 +215,7 @@ def _exchange(
             if x != v and seen[x] == 2 * attempt:
                 change += _gain(_met(keys, count, w, x, n_owners), pairs)
                 change -= _gain(_met(keys, count, v, x, n_owners) - 1, pairs)
-        if change == 0 or (change < 0) != fewer:
+        if abs(total + change - target) >= abs(total - target):
             continue
         total += change
         for s in range(offsets[b], offsets[b + 1]):

@@ -1,6 +1,7 @@
 """The fit: every table against plain counting, sums against sizes, the rule of the heads."""
 
 from collections import Counter
+from itertools import combinations
 from math import log10
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import fedgen
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fitting.classes import EDGES, nearest_kind, pair_kind, size_class
+from fitting.communities import communities
 from fitting.fit import fit
 from fitting.heads import MOST, find_heads, smallest_share
 from fitting.model import Model
@@ -49,9 +51,24 @@ def plain_kind(first: int, second: int) -> int:
     return plain_class(first) * 64 + plain_class(second)
 
 
+def plain_largest(sizes: list[int]) -> int:
+    """The largest size such that rooms up to it have at most 16 pairs per slot."""
+    number, pairs, found = Counter(sizes), 0, 1
+    for size in range(1, max(sizes) + 1):
+        pairs += number[size] * (size * (size - 1) // 2)
+        if pairs <= 16 * sum(sizes):
+            found = size
+    return found
+
+
+def listed(table: object, *columns: str) -> list[tuple[int, ...]]:
+    """The rows of a table."""
+    return list(zip(*(getattr(table, name).tolist() for name in columns), strict=True))
+
+
 def rows(table: object, *columns: str) -> Counter[tuple[int, ...]]:
     """A table as a counter of its rows; every row must be there once."""
-    keys = list(zip(*(getattr(table, name).tolist() for name in columns), strict=True))
+    keys = listed(table, *columns)
     assert len(set(keys)) == len(keys)
     assert keys == sorted(keys)
     return Counter(dict(zip(keys, table.number.tolist(), strict=True)))  # type: ignore[attr-defined]
@@ -68,38 +85,67 @@ def counted(federation: Federation, model: Model) -> None:
     e = Counter(home[user] for room in members for user in room)
     k, u = [len(room) for room in present], [len(room) for room in members]
     heads = find_heads(federation).tolist()
-    servers = range(federation.n_servers)
-    body = [s for s in servers if s not in heads]
-    kind = {s: -1 - heads.index(s) if s in heads else plain_kind(n[s], m[s]) for s in servers}
-    room_kind = [plain_kind(a, b - a + 1) for a, b in zip(k, u, strict=True)]
+    body = sorted((s for s in range(federation.n_servers) if s not in heads), key=lambda s: (n[s], m[s], e[s], s))
+    row = {**{s: i for i, s in enumerate(body)}, **{s: -1 - h for h, s in enumerate(heads)}}
+    community = communities(federation).tolist()
+    type_of = [(c, plain_kind(a, b - a + 1)) for c, a, b in zip(community, k, u, strict=True)]
+    types = sorted(set(type_of))
 
     assert model.sizes.servers == federation.n_servers
     assert model.sizes.users == len(home)
     assert model.sizes.rooms == len(members)
     assert model.sizes.memberships == sum(u)
     assert model.sizes.presences == sum(k)
-    assert model.heads.users.tolist() == [n[s] for s in heads]
-    assert model.heads.rooms.tolist() == [m[s] for s in heads]
-    assert model.heads.memberships.tolist() == [e[s] for s in heads]
-    assert rows(model.servers, "users", "rooms", "memberships") == Counter((n[s], m[s], e[s]) for s in body)
-    assert rows(model.degrees, "kind", "rooms") == Counter((kind[home[user]], d[user]) for user in d)
-    assert rows(model.presences, "server_kind", "room_kind", "users") == Counter(
-        (kind[s], room_kind[r], count) for r, room in enumerate(present) for s, count in room.items() if s in body
+    assert listed(model.heads, "users", "rooms", "memberships") == [(n[s], m[s], e[s]) for s in heads]
+    assert listed(model.servers, "users", "rooms", "memberships") == [(n[s], m[s], e[s]) for s in body]
+    assert listed(model.types, "community", "kind") == types
+    assert rows(model.presences, "server", "type", "users") == Counter(
+        (row[s], types.index(type_of[r]), count)
+        for r, room in enumerate(present)
+        for s, count in room.items()
+        if s in body
     )
-    assert rows(model.memberships, "kind", "degree_class", "room_kind") == Counter(
-        (kind[home[user]], plain_class(d[user]), room_kind[r]) for r, room in enumerate(members) for user in room
-    )
+
     composition = np.zeros((len(model.rooms.number), len(heads)), dtype=int)
     composition[model.rooms.row, model.rooms.head] = model.rooms.head_users
     assert np.count_nonzero(composition) == len(model.rooms.row)
     assert np.all(np.diff(model.rooms.row) >= 0)
-    found: Counter[tuple[int, ...]] = Counter()
-    for a, b, number, head in zip(
-        model.rooms.servers, model.rooms.users, model.rooms.number, composition.tolist(), strict=True
-    ):
-        found[(int(a), int(b), *head)] += int(number)
-    assert len(found) == len(model.rooms.number)
-    assert found == Counter((a, b, *(room[s] for s in heads)) for a, b, room in zip(k, u, present, strict=True))
+    found = [
+        (*sizes, *head)
+        for sizes, head in zip(listed(model.rooms, "community", "servers", "users"), composition.tolist(), strict=True)
+    ]
+    assert found == sorted(set(found))
+    assert Counter(dict(zip(found, model.rooms.number.tolist(), strict=True))) == Counter(
+        (c, a, b, *(room[s] for s in heads)) for c, a, b, room in zip(community, k, u, present, strict=True)
+    )
+
+    kept: dict[int, Counter[tuple[int, int]]] = {user: Counter() for user in d}
+    for r, room in enumerate(members):
+        for user in room:
+            kept[user][type_of[r]] += 1
+    assert np.all(np.diff(model.users.server) >= 0)
+    assert np.all(np.diff(model.profiles.user) >= 0)
+    profiles: list[dict[tuple[int, int], int]] = [{} for _ in model.users.number]
+    for user, type_, number in listed(model.profiles, "user", "type", "number"):
+        assert types[type_] not in profiles[user]
+        profiles[user][types[type_]] = number
+    of_users = [
+        (server, rooms, frozenset(profile.items()))
+        for (server, rooms), profile in zip(listed(model.users, "server", "rooms"), profiles, strict=True)
+    ]
+    assert len(set(of_users)) == len(of_users)
+    assert Counter(dict(zip(of_users, model.users.number.tolist(), strict=True))) == Counter(
+        (row[home[user]], d[user], frozenset(profile.items())) for user, profile in kept.items()
+    )
+
+    assert model.company.most_servers == plain_largest(k)
+    assert model.company.most_users == plain_largest(u)
+    wide = [sorted(room) for room in present if len(room) <= model.company.most_servers]
+    assert model.company.server_pairs == len({pair for room in wide for pair in combinations(room, 2)})
+    met = Counter(
+        pair for room in members if len(room) <= model.company.most_users for pair in combinations(sorted(room), 2)
+    )
+    assert model.company.butterflies == sum(number * (number - 1) // 2 for number in met.values())
 
 
 class TestTables:
@@ -122,14 +168,19 @@ class TestSums:
     @given(federations())
     def test_agree_with_sizes(self, federation: Federation) -> None:
         model = fit(federation)
-        s, heads, servers, rooms = model.sizes, model.heads, model.servers, model.rooms
-        assert servers.number.sum() + len(heads.users) == s.servers
-        assert servers.users @ servers.number + heads.users.sum() == s.users == model.degrees.number.sum()
-        assert servers.rooms @ servers.number + heads.rooms.sum() == s.presences == rooms.servers @ rooms.number
-        assert servers.memberships @ servers.number + heads.memberships.sum() == s.memberships
-        assert rooms.users @ rooms.number == s.memberships == model.memberships.number.sum()
-        assert model.degrees.rooms @ model.degrees.number == s.memberships
+        s, heads, servers, rooms, users = model.sizes, model.heads, model.servers, model.rooms, model.users
+        assert len(servers.users) + len(heads.users) == s.servers
+        assert servers.users.sum() + heads.users.sum() == s.users == users.number.sum()
+        assert servers.rooms.sum() + heads.rooms.sum() == s.presences == rooms.servers @ rooms.number
+        assert servers.memberships.sum() + heads.memberships.sum() == s.memberships
+        assert rooms.users @ rooms.number == s.memberships == users.rooms @ users.number
+        assert model.presences.number.sum() == servers.rooms.sum()
+        assert model.presences.users @ model.presences.number == servers.memberships.sum()
+        of_profile = np.bincount(model.profiles.user, model.profiles.number, minlength=len(users.rooms))
+        assert of_profile.tolist() == users.rooms.tolist()
         assert rooms.number.sum() == s.rooms
+        present = np.bincount(rooms.head, rooms.number[rooms.row], minlength=len(heads.users))
+        assert present.tolist() == heads.rooms.tolist()
         in_rooms = rooms.head_users * rooms.number[rooms.row]
         assert np.bincount(rooms.head, in_rooms, minlength=len(heads.users)).tolist() == heads.memberships.tolist()
 

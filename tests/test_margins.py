@@ -1,4 +1,4 @@
-"""Margins: redrawn values follow the measured ones below xmin and the law above.
+"""Margins: redrawn values follow the measured ones below xmin and the law above; levels depend as the measured ones.
 
 Statistical tests run on fixed seeds and reject a right margin at one seed in ten thousand.
 """
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fitting.laws.families import make
 from fitting.laws.law import Law
-from fitting.margins import Margin
+from fitting.margins import Margin, draw_levels
 
 ERROR_RATE = 1e-4
 LAW = make("power law", {"alpha": 2.1}, 4)
@@ -127,3 +127,89 @@ class TestRedraw:
     def test_of_nothing(self) -> None:
         nothing = np.zeros(0, dtype=np.int64)
         assert len(Margin.of(np.array([1]), np.array([1])).redraw(nothing, np.random.default_rng(0))) == 0
+
+
+def normal_pairs(count: int, correlation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Integers of heavy tails whose normal scores are correlated."""
+    z = np.random.default_rng(seed).multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], size=count)
+    first, second = np.ceil(np.exp(z)).astype(np.int64).T
+    return first, second
+
+
+def far_from_uniform(count: int, level: np.ndarray) -> np.ndarray:
+    """How far the distribution function of drawn levels is from the uniform one: exact, from their definition."""
+    z = scipy.stats.norm.ppf((np.arange(count) + 0.5) / count)
+    h = count ** (-1 / 3)
+    moved = (np.sqrt(1 + h * h) * scipy.stats.norm.ppf(level)[:, None] - z) / h
+    return np.abs(scipy.stats.norm.cdf(moved).mean(axis=1) - level)
+
+
+class TestDrawLevels:
+    """Shrinkage keeps mean and variance of normal scores, not quite their distribution."""
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 10, 100, 3000])
+    def test_near_uniform(self, count: int) -> None:
+        """A level's distribution function is off by N^(-2/3) / 12 at most: 8 % for one tuple, 0.4 % for a hundred."""
+        most = count ** (-2 / 3) / 12
+        assert far_from_uniform(count, np.linspace(0.001, 0.999, 999)).max() <= most
+        columns = normal_pairs(count, 0.5)
+        levels, _ = draw_levels(columns, 20_000, np.random.default_rng(count))
+        noise = scipy.stats.kstwo.isf(ERROR_RATE, 20_000)
+        for level in levels:
+            assert np.all((level > 0) & (level < 1))
+            assert scipy.stats.kstest(level, "uniform").statistic <= most + noise
+
+    @pytest.mark.parametrize("correlation", [-0.9, 0.0, 0.6, 0.95])
+    def test_rank_correlation_is_kept(self, correlation: float) -> None:
+        columns = normal_pairs(2_000, correlation)
+        # Ties are broken at random, which is the only loss: so are they here.
+        rng = np.random.default_rng(1)
+        ranks = [np.argsort(np.lexsort((rng.random(2_000), column))) for column in columns]
+        levels, _ = draw_levels(columns, 20_000, np.random.default_rng(2))
+        wanted = scipy.stats.spearmanr(*ranks).statistic
+        # The standard error of a rank correlation of 20,000 pairs is at most 1/sqrt(20,000); four of them, and another
+        # for the ties: a failure in 10^4 choices of seeds.
+        assert scipy.stats.spearmanr(*levels).statistic == pytest.approx(wanted, abs=5 / np.sqrt(20_000))
+
+    def test_deterministic_of_its_generator(self) -> None:
+        columns = normal_pairs(50, 0.3)
+        one, again, other = (draw_levels(columns, 30, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        assert np.array_equal(one[0], again[0])
+        assert np.array_equal(one[1], again[1])
+        assert not np.array_equal(one[0], other[0])
+
+    @given(
+        st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5), st.just(7)), min_size=1, max_size=30),
+        st.integers(0, 50),
+        st.integers(0, 2**32),
+    )
+    def test_any_table(self, tuples: list[tuple[int, int, int]], count: int, seed: int) -> None:
+        """One tuple, constant columns, all tuples equal: always finite levels inside (0, 1)."""
+        levels, start = draw_levels(np.array(tuples).T, count, np.random.default_rng(seed))  # type: ignore[arg-type]
+        assert [level.shape for level in levels] == [(count,)] * 3
+        assert all(np.all((level > 0) & (level < 1)) for level in levels)
+        assert start.shape == (count,)
+        assert np.all((start >= 0) & (start < len(tuples)))
+
+    def test_constant_columns_are_independent(self) -> None:
+        columns = np.ones((2, 1_000), dtype=np.int64)
+        levels, _ = draw_levels(tuple(columns), 1_000, np.random.default_rng(3))
+        # Random ranks of one draw correlate by 1/sqrt(1000), and levels by as much again around it.
+        assert abs(scipy.stats.spearmanr(*levels).statistic) < 4 * np.sqrt(2 / 1_000)
+
+    def test_every_tuple_is_begun_with_and_none_is_reused(self) -> None:
+        columns = (np.arange(1, 201), np.arange(201, 401))
+        levels, start = draw_levels(columns, 20_000, np.random.default_rng(4))
+        assert scipy.stats.chisquare(np.bincount(start, minlength=200)).pvalue > ERROR_RATE
+        for level in levels:
+            assert len(np.unique(level)) == 20_000
+            # It is near its tuple's level, and nearly never rounds to its rank again: h = 0.17, a rank 0.005 wide.
+            z, began = scipy.stats.norm.ppf(level), scipy.stats.norm.ppf((start + 0.5) / 200)
+            assert np.corrcoef(z, began)[0, 1] == pytest.approx(1 / np.sqrt(1 + 200 ** (-2 / 3)), abs=0.005)
+            assert np.mean(np.floor(level * 200) == start) < 0.15
+
+    def test_deviates_of_one_tuple_are_independent_of_the_tuple(self) -> None:
+        levels, _ = draw_levels((np.array([3]), np.array([9])), 10_000, np.random.default_rng(5))
+        first, second = (scipy.stats.norm.ppf(level) * np.sqrt(2) for level in levels)
+        assert scipy.stats.kstest(first, "norm").pvalue > ERROR_RATE
+        assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(10_000)

@@ -36,6 +36,21 @@ class TestSizes:
         assert np.array_equal(plan.head_users, model.heads.users)
         assert plan.model == model.digest
 
+    @given(federations())
+    @settings(max_examples=30)
+    def test_measured_margins_have_the_measured_sizes(self, federation: Federation) -> None:
+        model = fit(federation)
+        plan, s = make_plan(model, margins="measured"), model.sizes
+        assert (plan.servers, plan.users, plan.rooms) == (s.servers, s.users, s.rooms)
+        assert (plan.memberships, plan.presences) == (s.memberships, s.presences)
+        assert plan.head_users.tolist() == model.heads.users.tolist()
+        assert plan.regions == 1
+        assert plan.to_dict()["margins"] == "measured"
+
+    @pytest.mark.parametrize(("factor", "regions"), [(0.2, 1), (1, 1), (1.4, 1), (3, 3), (20, 20)])
+    def test_regions(self, model: Model, factor: float, regions: int) -> None:
+        assert make_plan(model, servers=round(model.sizes.servers * factor)).regions == regions
+
     @pytest.mark.parametrize("factor", [0.01, 0.5, 3, 20])
     @pytest.mark.parametrize("given_size", ["servers", "users", "rooms"])
     def test_others_follow_in_proportion(self, model: Model, given_size: str, factor: float) -> None:
@@ -103,6 +118,22 @@ class TestRefused:
         assert caught.value.exit_code == 2
         make_plan(model, servers=50, users=50)
 
+    @pytest.mark.parametrize("margins", ["fitted", "", None, True])
+    def test_no_margins(self, model: Model, margins: Any) -> None:
+        with pytest.raises(UsageError) as caught:
+            make_plan(model, margins=margins)
+        assert str(caught.value) == f"margins: {margins!r} is not known; give drawn or measured"
+
+    @pytest.mark.parametrize("name", ["servers", "users", "rooms"])
+    def test_measured_margins_of_other_sizes(self, model: Model, name: str) -> None:
+        size = getattr(model.sizes, name)
+        with pytest.raises(InfeasibleError) as caught:
+            make_plan(model, margins="measured", **{name: size + 1})
+        assert str(caught.value) == (
+            f"measured margins are those of {size} {name}, not of {size + 1}; leave --{name} out or draw the margins"
+        )
+        assert make_plan(model, margins="measured", **{name: size}).margins == "measured"
+
     def test_whole_numbers_of_numpy_are_welcome(self, model: Model) -> None:
         assert make_plan(model, servers=np.int64(50), seed=np.uint8(3)).seed == 3  # type: ignore[arg-type]
 
@@ -115,6 +146,8 @@ class TestRecord:
         jsonschema.validate(json.loads(json.dumps(record)), SCHEMA, jsonschema.Draft202012Validator)
         assert record["sizes"]["servers"] == 3
         assert record["seed"] == seed
+        measured = make_plan(fit(federation), margins="measured", seed=seed).to_dict()
+        jsonschema.validate(json.loads(json.dumps(measured)), SCHEMA, jsonschema.Draft202012Validator)
 
     def test_tells_growth(self, model: Model) -> None:
         growth = make_plan(model, servers=model.sizes.servers * 2, rooms=model.sizes.rooms).to_dict()["growth"]
@@ -143,6 +176,7 @@ class TestStreams:
             "PLACEMENT": 4,
             "DEGREES": 5,
             "MATCHING": 6,
+            "COMPANY": 7,
         }
         # numpy promises the raw stream of a bit generator for good.
         assert stream(1, Stage.ROOMS).bit_generator.random_raw(2).tolist() == [

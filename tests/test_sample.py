@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import fedgen
 from fedgen.errors import InfeasibleError, UsageError
 from fedgen.federation import Federation
 from fitting.fit import fit
+from fitting.heads import find_heads
 from fitting.model import Model
 from gen.plan import make_plan
 from gen.rooms import draw_rooms
@@ -100,6 +102,113 @@ class TestSizes:
             sample(model, rooms=0)
         with pytest.raises(UsageError, match="seed: -1 is not a seed"):
             sample(model, seed=-1)
+
+
+def margins_of(federation: Federation) -> dict[str, Counter[tuple[int, ...]]]:
+    """What measured margins keep: of every server with the rooms of its users, of every room, of the head servers."""
+    n, m, e = federation.users_per_server, federation.rooms_per_server, federation.memberships_per_server
+    per_server = np.split(federation.rooms_per_user, np.cumsum(n)[:-1])
+    return {
+        "servers": Counter(zip(n.tolist(), m.tolist(), e.tolist(), strict=True)),
+        "users": Counter((*row, *sorted(d.tolist())) for *row, d in zip(n, m, e, per_server, strict=True)),
+        "rooms": Counter(zip(federation.servers_per_room.tolist(), federation.users_per_room.tolist(), strict=True)),
+    }
+
+
+def of_heads(federation: Federation, heads: np.ndarray) -> Counter[tuple[int, ...]]:
+    """(k, u, users on each head server) of every room."""
+    p = federation.presences
+    users = np.zeros((federation.n_rooms, len(heads)), dtype=int)
+    for i, head in enumerate(heads.tolist()):
+        users[p.room[p.server == head], i] = p.users[p.server == head]
+    return Counter(zip(federation.servers_per_room, federation.users_per_room, *users.T, strict=True))
+
+
+def changed(ours: Counter[tuple[int, ...]], theirs: Counter[tuple[int, ...]]) -> int:
+    """How many of the one are none of the other."""
+    return (ours - theirs).total()
+
+
+class TestMeasuredMargins:
+    """All of a server, a user and a room is as measured, but who meets whom."""
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_are_the_measured_ones(self, teams: Federation, model: Model, seed: int) -> None:
+        drawn = sample(model, margins="measured", seed=seed)
+        drawn.check()
+        assert margins_of(drawn) == margins_of(teams)
+        heads = find_heads(teams)
+        ours = np.arange(len(heads))
+        for name in ("users_per_server", "rooms_per_server", "memberships_per_server"):
+            assert getattr(drawn, name)[ours].tolist() == getattr(teams, name)[heads].tolist()
+        # Head servers come first. What settles a room's size last may move users of theirs between two rooms.
+        assert changed(of_heads(drawn, ours), of_heads(teams, heads)) <= 0.02 * teams.n_rooms
+
+    def test_the_rest_is_not_measured(self, teams: Federation, model: Model) -> None:
+        one, other = (sample(model, margins="measured", seed=seed) for seed in (1, 2))
+        assert one.same_as(sample(model, margins="measured", seed=1))
+        assert not one.same_as(other)
+
+        def rooms(federation: Federation) -> set[tuple[tuple[int, int, int], ...]]:
+            """Rooms by the n, m and e of their servers, of which at least five are larger than one user."""
+            p, columns = federation.presences, ("users_per_server", "rooms_per_server", "memberships_per_server")
+            of_server = list(zip(*(getattr(federation, name).tolist() for name in columns), strict=True))
+            found = np.split(p.server, p.offsets[1:-1])
+            told = [tuple(sorted(of_server[s] for s in room)) for room in found]
+            return {room for room in told if sum(n > 1 for n, _, _ in room) >= 5}
+
+        assert len(rooms(teams)) >= 10
+        assert not rooms(one) & rooms(teams)
+        assert not rooms(one) & rooms(other)
+
+    @given(federations(max_users=25, max_servers=8, max_rooms=15), st.integers(0, 2**64))
+    @settings(max_examples=150)
+    def test_of_any(self, federation: Federation, seed: int) -> None:
+        """Servers' users, rooms' servers, the sum of either and every invariant hold without exception."""
+        drawn = sample(fit(federation), margins="measured", seed=seed)
+        drawn.check()
+        assert sorted(drawn.users_per_server.tolist()) == sorted(federation.users_per_server.tolist())
+        assert sorted(drawn.servers_per_room.tolist()) == sorted(federation.servers_per_room.tolist())
+        assert drawn.n_presences == federation.n_presences
+
+    def test_in_small_ones_few_rooms_are_off(self) -> None:
+        """40 random federations of 60 users on 12 servers in 20 rooms, much denser than any that was measured."""
+        servers, rooms, users = 0, 0, 0
+        for seed in range(40):
+            rng = np.random.default_rng(seed)
+            home = np.concatenate((np.arange(12), rng.integers(0, 12, size=48)))
+            room = np.concatenate((np.arange(60) % 20, rng.integers(0, 20, size=120)))
+            pairs = sorted(set(zip((np.arange(180) % 60).tolist(), room.tolist(), strict=True)))
+            measured = Federation.from_pairs(home, [u for u, _ in pairs], [r for _, r in pairs])
+            ours, theirs = margins_of(sample(fit(measured), margins="measured", seed=seed)), margins_of(measured)
+            servers += changed(ours["servers"], theirs["servers"])
+            users += changed(ours["users"], theirs["users"])
+            rooms += changed(ours["rooms"], theirs["rooms"])
+        # A server or a user changes only where degrees cannot be met without repetition: never here; room sizes do.
+        assert (servers, users) == (0, 0)
+        assert rooms <= 0.05 * 20 * 40
+
+    def test_refused(self, model: Model) -> None:
+        with pytest.raises(InfeasibleError, match="measured margins are those of 930 servers, not of 20"):
+            sample(model, servers=20, margins="measured")
+        with pytest.raises(UsageError, match="margins: 'fitted' is not known"):
+            sample(model, margins="fitted")  # type: ignore[arg-type]
+
+
+class TestGrowth:
+    @given(federations(max_users=25, max_servers=8, max_rooms=15), st.integers(0, 2**32))
+    @settings(max_examples=60)
+    def test_three_times_as_large(self, federation: Federation, seed: int) -> None:
+        drawn = sample(fit(federation), servers=3 * federation.n_servers, seed=seed)
+        drawn.check()
+        assert (drawn.n_servers, drawn.n_users) == (3 * federation.n_servers, 3 * federation.n_users)
+        assert drawn.n_rooms == 3 * federation.n_rooms
+
+    def test_measured(self, teams: Federation, model: Model) -> None:
+        drawn = sample(model, servers=3 * teams.n_servers, seed=5)
+        drawn.check()
+        assert drawn.n_memberships == pytest.approx(3 * teams.n_memberships, rel=0.02)
+        assert drawn.n_presences == pytest.approx(3 * teams.n_presences, rel=0.05)
 
 
 class TestAgain:
