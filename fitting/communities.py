@@ -14,8 +14,8 @@ holds a share q of all its memberships. The split's log-likelihood ratio is
 Were users blind to the split it would be :math:`E_0 = E[G]`, about a half for each user and :math:`-\ln` of a side
 for a user of one membership, who says nothing; fitted probabilities predict new data by as much worse as they
 overfit the old (Akaike 1974), a half for each user of two memberships and more. So a split is kept while :math:`G >
-E_0 + U_2 / 2`. No community has fewer than :math:`\sqrt R` of the R rooms, so that it tells of many rooms and never
-of one.
+E_0 + U_2 / 2`. No community has fewer than :math:`\sqrt R` of the R rooms, or than ten, so that it tells of many
+rooms and never of one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 32
 """Most singular vectors that rooms are told apart by."""
+FEWEST = 10
+"""Fewest rooms of a community, however few there are."""
 EXACT = 64
 """Up to so many memberships of a user its expected log-likelihood ratio is summed exactly."""
 
@@ -39,7 +41,7 @@ EXACT = 64
 def communities(federation: Federation) -> Integers:
     """The community of each room, (R,): numbers from 0."""
     label = np.zeros(federation.n_rooms, dtype=np.int64)
-    fewest = max(2, int(np.ceil(np.sqrt(federation.n_rooms))))
+    fewest = max(FEWEST, int(np.ceil(np.sqrt(federation.n_rooms))))
     if federation.n_rooms < 2 * fewest or federation.n_users < 3:
         return label
     points = _points(federation)
@@ -66,7 +68,7 @@ def _points(federation: Federation) -> Floats:
     matrix = csr_array((weight, federation.membership_user, federation.room_offsets), shape=shape)
     start = np.random.default_rng(0).random(min(shape))  # the same vectors whenever they are asked for
     left, size, _ = svds(matrix, k=min(DIMENSIONS, min(shape) - 1), v0=start)
-    points = left * size
+    points = np.round(left * size, 9)  # the last digits are the processor's
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
@@ -74,7 +76,7 @@ def _split(points: Floats, fewest: int) -> NDArray[np.bool_] | None:
     """Which points lie on one side of the best cut across the principal axis; None where all are one."""
     centred = points - points.mean(axis=0)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    along = centred @ (axis * np.sign(axis[np.argmax(np.abs(axis))]))
+    along = np.round(centred @ (axis * np.sign(axis[np.argmax(np.abs(axis))])), 9)
     order = np.argsort(along, kind="stable")
     if along[order[-1]] - along[order[0]] < 1e-9:
         return None

@@ -30,6 +30,17 @@ def inherited(drawn: Units, measured: Units, regions: int = 1, seed: int = 0) ->
     return like.tolist(), region.tolist()
 
 
+def used_of(
+    number: np.ndarray,
+    unit: np.ndarray,
+    place: np.ndarray,
+    wanted: np.ndarray,
+    places: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    return use_tickets(number, unit, wanted, rng, place, places)
+
+
 class TestInherit:
     @given(units(), units(), st.integers(0, 2**32))
     def test_classes_are_respected(self, drawn: Units, measured: Units, seed: int) -> None:
@@ -101,14 +112,14 @@ class TestUseTickets:
     @given(tickets(), st.integers(0, 2**32))
     def test_sums_are_exact(self, drawn: tuple[np.ndarray, ...], seed: int) -> None:
         _, unit, _, wanted, _ = drawn
-        used = use_tickets(*drawn, np.random.default_rng(seed))
+        used = used_of(*drawn, np.random.default_rng(seed))
         assert np.all(used >= 0)
         assert np.bincount(unit, used, minlength=len(wanted)).tolist() == wanted.tolist()
 
     @given(tickets(), st.integers(0, 2**32))
     def test_each_equally_often_up_to_one(self, drawn: tuple[np.ndarray, ...], seed: int) -> None:
         number, unit, _, wanted, _ = drawn
-        used = use_tickets(*drawn, np.random.default_rng(seed))
+        used = used_of(*drawn, np.random.default_rng(seed))
         often = wanted // np.bincount(unit, number, minlength=len(wanted)).astype(int)
         assert np.all(used >= often[unit] * number)
         assert np.all(used <= (often[unit] + 1) * number)
@@ -117,7 +128,7 @@ class TestUseTickets:
     def test_each_once_when_as_many_are_wanted(self, drawn: tuple[np.ndarray, ...], times: int, seed: int) -> None:
         number, unit, place, _, places = drawn
         wanted = np.bincount(unit, number).astype(int) * times
-        used = use_tickets(number, unit, place, wanted, places, np.random.default_rng(seed))
+        used = used_of(number, unit, place, wanted, places, np.random.default_rng(seed))
         assert used.tolist() == (number * times).tolist()
 
     @pytest.mark.parametrize("seed", range(3))
@@ -125,12 +136,12 @@ class TestUseTickets:
         # 500 units hold 3 tickets for each of 4 places and use 4 of 12: a free choice, which can meet the places.
         unit, place = np.repeat(np.arange(500), 4), np.tile(np.arange(4), 500)
         places = np.array([1300, 400, 250, 50])
-        used = use_tickets(np.full(2000, 3), unit, place, np.full(500, 4), places, np.random.default_rng(seed))
+        used = used_of(np.full(2000, 3), unit, place, np.full(500, 4), places, np.random.default_rng(seed))
         # Systematic rounding: every place misses by less than its own rounding error, 1/2 per unit at most.
         np.testing.assert_allclose(np.bincount(place, used), places, atol=0.05 * 2000)
 
     def test_nobody_wants_the_place_but_has_no_other(self) -> None:
-        used = use_tickets(
+        used = used_of(
             np.array([5, 5, 5]),
             np.array([0, 1, 1]),
             np.array([0, 0, 1]),
@@ -143,5 +154,5 @@ class TestUseTickets:
     @given(tickets())
     @settings(max_examples=20)
     def test_same_generator_same_use(self, drawn: tuple[np.ndarray, ...]) -> None:
-        first, again = (use_tickets(*drawn, np.random.default_rng(5)) for _ in range(2))
+        first, again = (used_of(*drawn, np.random.default_rng(5)) for _ in range(2))
         assert first.tolist() == again.tolist()

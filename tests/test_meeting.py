@@ -1,6 +1,9 @@
 """Meeting: every slot a stub, equals of the finest kind first, then of each coarser one."""
 
+from __future__ import annotations
+
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.stats
@@ -8,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gen.meeting import _pair, meet
+
+if TYPE_CHECKING:
+    from gen.meeting import Level
 
 ERROR_RATE = 1e-4
 """Chance that a statistical test on its fixed seeds fails, over all choices of them."""
@@ -25,7 +31,11 @@ def sides(draw: st.DrawFn) -> tuple[Kinds, Kinds]:
 
 def met(slots: Kinds, stubs: Kinds, seed: int) -> list[int]:
     ours, theirs = np.array(slots, dtype=int).reshape(-1, 2).T, np.array(stubs, dtype=int).reshape(-1, 2).T
-    return meet(tuple(ours), tuple(theirs), (ours[0], theirs[0]), np.random.default_rng(seed)).tolist()
+
+    def levels(kinds: np.ndarray) -> list[Level]:
+        return [lambda at, of=of: of[at] for of in (*kinds, kinds[0])]  # type: ignore[misc]
+
+    return meet(len(slots), levels(ours), levels(theirs), np.random.default_rng(seed)).tolist()
 
 
 class TestMeet:
