@@ -311,6 +311,7 @@ def _check(model: Model) -> None:
         ("memberships", of_user.sum(), s.memberships),
         ("memberships", rooms.users @ rooms.number, s.memberships),
         ("presences", presences.number.sum() + rooms.number[rooms.row].sum(), s.presences),
+        ("presences", rooms.servers @ rooms.number, s.presences),
     ):
         if counted != size or size < 1:
             raise ValueError(f"sizes.{name} is {size}, the tables count {counted}")
@@ -331,6 +332,17 @@ def _check(model: Model) -> None:
             np.bincount(model.presences.server, model.presences.number, minlength=n_body),
             servers.rooms,
         ),
+        (
+            "presences.users",
+            np.bincount(presences.server, presences.users * presences.number, minlength=n_body),
+            servers.memberships,
+        ),
+        ("rooms.head", np.bincount(rooms.head, rooms.number[rooms.row], minlength=n_heads), heads.rooms),
+        (
+            "rooms.head_users",
+            np.bincount(rooms.head, rooms.head_users * rooms.number[rooms.row], minlength=n_heads),
+            heads.memberships,
+        ),
         ("profiles.number", np.bincount(home[model.profiles.user], of_user, minlength=s.servers), everyone[2]),
         ("profiles.number", np.bincount(model.profiles.user, model.profiles.number, minlength=len(home)), users.rooms),
     ):
@@ -344,6 +356,9 @@ def _check(model: Model) -> None:
     ):
         if np.any(np.diff(rising) < 0):
             raise ValueError(f"{name} does not rise")
+    for bound, number in asdict(model.company).items():
+        if number < (1 if bound.startswith("most") else 0):
+            raise ValueError(f"company.{bound} is {number}")
     if set(model.laws) != set(_LAWS):
         raise ValueError(f"laws are not {', '.join(_LAWS)}")
     for name, law in model.laws.items():

@@ -328,6 +328,39 @@ def reverse_users(data: dict[str, Any]) -> None:
     data["profiles"] = {**moved, "user": [last - user for user in moved["user"]]}
 
 
+def wider_room(data: dict[str, Any]) -> None:
+    """One server more in a room that has users enough."""
+    rooms = data["rooms"]
+    at = next(i for i, (k, u) in enumerate(zip(rooms["servers"], rooms["users"], strict=True)) if k < u)
+    rooms["servers"][at] += 1
+
+
+def crowded_room(data: dict[str, Any]) -> None:
+    """One room gives servers to another, which then has more of them than users."""
+    rooms = data["rooms"]
+    single = [i for i, number in enumerate(rooms["number"]) if number == 1]
+    giver = max(single, key=lambda i: rooms["servers"][i])
+    taker = min(single, key=lambda i: rooms["users"][i])
+    given = rooms["users"][taker] - rooms["servers"][taker] + 1
+    rooms["servers"][giver] -= given
+    rooms["servers"][taker] += given
+
+
+def memberships_move(data: dict[str, Any]) -> None:
+    """From a user of the last server to one of the first."""
+    users, profiles = data["users"], data["profiles"]
+    single = [i for i, user in enumerate(profiles["user"]) if users["number"][user] == 1]
+    giver = next(i for i in reversed(single) if profiles["number"][i] > 1)
+    assert users["server"][profiles["user"][giver]] != users["server"][profiles["user"][single[0]]]
+    profiles["number"][giver] -= 1
+    profiles["number"][single[0]] += 1
+
+
+def other_head(data: dict[str, Any]) -> None:
+    """The last head presence is of another head server."""
+    data["rooms"]["head"][-1] = (data["rooms"]["head"][-1] + 1) % len(data["heads"]["users"])
+
+
 OUTSIDE = "holds a number outside"
 SUMS = "does not sum to what the servers and users have"
 
@@ -374,11 +407,16 @@ WELL_SIGNED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "fewer memberships than rooms": (column("servers", "rooms", at=0, to=50), "servers.memberships are outside"),
     "fewer memberships than users": (column("heads", "memberships", at=0, to=1), "heads.memberships are outside"),
     "more memberships than n m": (column("servers", "memberships", at=0, to=50), "servers.memberships are outside"),
-    "more servers than users": (column("rooms", "servers", at=0, to=900), "rooms has more servers than users"),
+    "more servers than users": (crowded_room, "rooms has more servers than users"),
     "users on other servers": (swap("users", 0, -1, "server"), f"users.number {SUMS}"),
     "presences on other servers": (more("servers", rooms=1, memberships=1), f"presences.number {SUMS}"),
-    "memberships on other servers": (more("heads", memberships=1), f"profiles.number {SUMS}"),
+    "memberships on other head servers": (more("heads", memberships=1), f"rooms.head_users {SUMS}"),
+    "memberships on other servers": (memberships_move, f"profiles.number {SUMS}"),
     "users of other rooms": (more("users", rooms=1), f"profiles.number {SUMS}"),
+    "rooms of other servers": (wider_room, "sizes.presences is"),
+    "other users of presences": (more("presences", users=1), f"presences.users {SUMS}"),
+    "another head server in a room": (other_head, f"rooms.head {SUMS}"),
+    "other users of head servers": (more("rooms", head_users=1), f"rooms.head_users {SUMS}"),
     "rows of rooms fall": (swap("rooms", 0, -1, "row"), "rooms.row does not rise"),
     "servers of presences fall": (
         lambda d: d["presences"].update({name: values[::-1] for name, values in d["presences"].items()}),
@@ -397,6 +435,10 @@ WELL_SIGNED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "law without words": (lambda d: d["laws"]["n"].pop("quantity"), "quantity"),
     "no company": (lambda d: d.pop("company"), "company"),
     "company of half a pair": (lambda d: d["company"].update(server_pairs=0.5), "int"),
+    "company of fewer than none": (lambda d: d["company"].update(server_pairs=-1), "company.server_pairs is -1"),
+    "butterflies of fewer than none": (lambda d: d["company"].update(butterflies=-5), "company.butterflies is -5"),
+    "company of no room": (lambda d: d["company"].update(most_servers=0), "company.most_servers is 0"),
+    "company of no user": (lambda d: d["company"].update(most_users=0), "company.most_users is 0"),
     "company without its bound": (lambda d: d["company"].pop("most_users"), "most_users"),
 }
 
