@@ -356,7 +356,7 @@ def _check(model: Model) -> None:
     ):
         if np.any(np.diff(rising) < 0):
             raise ValueError(f"{name} does not rise")
-    for bound, number in asdict(model.company).items():
+    for bound, number in (asdict(model.company) if model.company else {}).items():
         if number < (1 if bound.startswith("most") else 0):
             raise ValueError(f"company.{bound} is {number}")
     if set(model.laws) != set(_LAWS):

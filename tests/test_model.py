@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from fedgen.errors import ModelError, OutputError
 from fedgen.federation import Federation
 from fedgen.statistics.published import builtin_figures
 from fitting.fit import fit
-from fitting.model import Model, _digest
+from fitting.model import Company, Model, _digest
 from gen.reconstruct.reconstruct import reconstruct
 from gen.sample import sample
 from tests.strategies import federations
@@ -38,7 +39,9 @@ def teams() -> Federation:
 
 @pytest.fixture(scope="module")
 def model(teams: Federation) -> Model:
-    return fit(teams, provenance={"fedgen": "0.1.0", "command": ["fedgen", "fit", "teams.csv"]})
+    """With company, which the teams have no need of."""
+    fitted = fit(teams, provenance={"fedgen": "0.1.0", "command": ["fedgen", "fit", "teams.csv"]})
+    return replace(fitted, company=Company(27_577, 30_686, 196, 3_728, 82_124, 179))
 
 
 @pytest.fixture
