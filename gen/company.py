@@ -24,6 +24,7 @@ from fedgen.federation import Federation
 from fitting.company import meetings
 from gen.matching import draw_below
 from gen.ragged import offsets_of
+from gen.streams import Stage, stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,8 @@ def reunite_servers(
     target = company.server_pairs * meetings(k[looked_at]) / max(company.server_meetings, 1)
     settled = server.copy()
     body = server[order] >= n_heads
-    settled[order] = _reunite(server[order], offsets_of(k), slots, body, looked_at, True, target, plan.seed)
+    seed = int(stream(plan.seed, Stage.COMPANY).integers(0, 2**63))
+    settled[order] = _reunite(server[order], offsets_of(k), slots, body, looked_at, True, target, seed)
     return settled
 
 

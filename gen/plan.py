@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fitting.model import Sizes
 
 
-_BYTES_PER_ROW = 80
+_BYTES_PER_ROW = 130
 _BYTES_PER_PRESENCE = 160
 
 
