@@ -7,6 +7,8 @@ FIGURES := configs/matrix-2018.toml
 MODEL := configs/model.json
 SEED := 2018
 SERVERS := 100000
+# Tests run side by side; `make WORKERS= test` runs them one by one.
+WORKERS := -n auto --maxprocesses 4
 
 # The first Python that fedgen supports; `make PYTHON=/path/to/python3.12 test` overrides the choice.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -55,14 +57,14 @@ demo: $(STAMP) ## reconstruct Matrix, sample and validate; files go to demo/
 	@echo "The files: demo/matrix/, demo/large/ ($(SERVERS) servers), demo/equal/, demo/scorecard.json"
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(WORKERS)
 
 check: $(STAMP) ## run linter, formatter, type checker, import contract and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(WORKERS)
 
 slow: $(STAMP) ## run the statistical tests that take minutes
 	$(BIN)/python -m pytest -q -m slow
