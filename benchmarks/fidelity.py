@@ -7,7 +7,6 @@ count from 1. The nulls have one seed for all, so that floors are the same for a
 """
 
 import argparse
-import inspect
 import os
 import sys
 import time
@@ -81,14 +80,9 @@ def main() -> None:
 def generators(measured: Federation, modes: Iterable[str], *, rivals: bool) -> Iterator[tuple[str, Generator]]:
     """By name; what cannot be had is told."""
     model = fedgen.fit(measured)
-    if "margins" not in inspect.signature(fedgen.sample).parameters:
-        print("This version of fedgen draws all margins; it has no other mode.\n")
-        modes = ("drawn",)
-        yield "fedgen drawn", lambda seed: Drawn(fedgen.sample(model, seed=seed), 0)
-    else:
-        for mode in modes:
-            options: dict[str, Any] = {"margins": mode}
-            yield f"fedgen {mode}", lambda seed, options=options: Drawn(fedgen.sample(model, seed=seed, **options), 0)
+    for mode in modes:
+        options: dict[str, Any] = {"margins": mode}
+        yield f"fedgen {mode}", lambda seed, options=options: Drawn(fedgen.sample(model, seed=seed, **options), 0)
     if not rivals:
         return
     for name, rival in RIVALS.items():
@@ -212,9 +206,8 @@ def ratio(card: Scorecard, name: str) -> float:
 
 
 def memorised(card: Scorecard) -> float:
-    """E7 of all records; NaN where the scorecard does not have it."""
-    kinds: Sequence[Any] = getattr(card, "memorisation", ())
-    return next((kind.share for kind in kinds if kind.records == "together"), nan)
+    """E7 of all records."""
+    return next(kind.share for kind in card.memorisation if kind.records == "together")
 
 
 def rows(studies: Sequence[Study]) -> Iterator[str]:

@@ -19,6 +19,8 @@ EDGES = np.array([1, 2, 3, 4, *(int(10 ** (i / 2)) + 1 for i in range(2, 38))], 
 """The smallest member of each class."""
 
 _STEP = 64
+KINDS = _STEP**2
+"""More than there are pairs of classes."""
 
 
 def size_class(x: Integers) -> Integers:

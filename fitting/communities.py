@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedgen.ragged import take
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -89,10 +91,8 @@ def _split(points: Floats, fewest: int) -> NDArray[np.bool_] | None:
 
 
 def _predicts(federation: Federation, rooms: Integers, side: NDArray[np.bool_]) -> bool:
-    sizes = federation.users_per_room[rooms]
-    ends = np.cumsum(sizes)
-    at = np.arange(ends[-1]) + np.repeat(federation.room_offsets[rooms] - (ends - sizes), sizes)
-    member, here = federation.membership_user[at], np.repeat(side, sizes)
+    member = federation.membership_user[take(federation.room_offsets, rooms)]
+    here = np.repeat(side, federation.users_per_room[rooms])
     together = np.bincount(member, minlength=federation.n_users)
     ours = np.bincount(member[here], minlength=federation.n_users)
     users = np.flatnonzero(together >= 2)

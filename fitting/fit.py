@@ -13,7 +13,8 @@ import numpy as np
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
-from fitting.classes import pair_kind
+from fedgen.ragged import take
+from fitting.classes import KINDS, pair_kind
 from fitting.communities import communities
 from fitting.company import company
 from fitting.engine import engine as make_engine
@@ -159,12 +160,8 @@ def _room_table(federation: Federation, community: Integers, head_of: Integers, 
 
 def _types(community: Integers, kind: Integers) -> tuple[TypeTable, Integers]:
     """The types and the type of each room."""
-    *columns, _ = _count(community, kind)
-    order = np.lexsort((kind, community))
-    new = np.diff(community[order], prepend=-1) | np.diff(kind[order], prepend=-1)
-    of_room = np.empty(len(kind), dtype=np.int64)
-    of_room[order] = np.cumsum(new != 0) - 1
-    return TypeTable(*columns), of_room
+    codes, of_room = np.unique(community * KINDS + kind, return_inverse=True)
+    return TypeTable(codes // KINDS, codes % KINDS), of_room
 
 
 def _user_tables(federation: Federation, row: Integers, room_type: Integers) -> tuple[UserTable, ProfileTable]:
@@ -183,12 +180,9 @@ def _user_tables(federation: Federation, row: Integers, room_type: Integers) -> 
     of_row = order[first]  # a user that stands for its row
     number_of_users = np.diff(first, append=len(order))
     begins = np.searchsorted(user, np.arange(federation.n_users + 1))
-    sizes = (begins[1:] - begins[:-1])[of_row]
-    at = np.arange(int(sizes.sum())) + np.repeat(begins[of_row] - (np.cumsum(sizes) - sizes), sizes)
-    rows = np.repeat(np.arange(len(of_row)), sizes)
-    return UserTable(home[of_row], d[of_row].astype(np.int64), number_of_users), ProfileTable(
-        rows, type_[at], number[at]
-    )
+    at, rows = take(begins, of_row), np.repeat(np.arange(len(of_row)), np.diff(begins)[of_row])
+    users = UserTable(home[of_row], d[of_row].astype(np.int64), number_of_users)
+    return users, ProfileTable(rows, type_[at], number[at])
 
 
 def _count(*columns: Integers) -> tuple[Integers, ...]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedgen.ragged import offsets_of
 from fitting.classes import EDGES
-from gen.ragged import offsets_of
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers

@@ -21,9 +21,9 @@ import numpy as np
 from numba import njit
 
 from fedgen.federation import Federation
+from fedgen.ragged import offsets_of
 from fitting.company import meetings
 from gen.matching import draw_below
-from gen.ragged import offsets_of
 from gen.streams import Stage, stream
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedgen.ragged import offsets_of
 from fitting.classes import size_class
 from fitting.heads import smallest_share
 from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
-from gen.ragged import offsets_of
 from gen.types import RoomTypes, row_types
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _CLASSES = 64  # more than there are classes of k, and head servers
 
 
 @dataclass(frozen=True, eq=False)
-class Company:
+class Composition:
     """What rooms inherit.
 
     Attributes:
@@ -63,8 +63,8 @@ class Company:
 
 def compose(
     model: Model, plan: Plan, rows: Integers, k: Integers, x: Integers, start: Integers, rng: np.random.Generator
-) -> Company:
-    """The company of rooms with k servers and x users beyond that.
+) -> Composition:
+    """The composition of rooms with k servers and x users beyond that.
 
     Args:
         model, plan: what is drawn.
@@ -100,7 +100,7 @@ def compose(
     if len(at):
         head[at], share[at] = _deal_heads(model, plan, types, row, foremost, offsets, mixed, rng)
     of_heads = np.bincount(table.row[kept], weights=table.head_users[kept] - 1, minlength=len(table.number))
-    return Company(types, offsets, head, share, ((beyond - of_heads) / np.maximum(beyond, 1))[row])
+    return Composition(types, offsets, head, share, ((beyond - of_heads) / np.maximum(beyond, 1))[row])
 
 
 def _deal_heads(

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedgen.ragged import offsets_of
 from gen.apportion import apportion
-from gen.ragged import offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from fedgen.ragged import offsets_of, take
 from fitting.classes import nearest_kind
 from gen.apportion import apportion, bend, reconcile
 from gen.company import reunite_servers
@@ -24,7 +25,6 @@ from gen.conditional import Conditional
 from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
-from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
 from gen.types import RoomTypes
 

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedgen.ragged import offsets_of, take
 from fitting.margins import draw_levels
 from gen.apportion import apportion, reconcile
 from gen.composition import compose
 from gen.exchange import exchange, pool_size, stretch
-from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
 from gen.types import row_types
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
     from fitting.model import Model
-    from gen.composition import Company
+    from gen.composition import Composition
     from gen.plan import Plan
     from gen.types import RoomTypes
 
@@ -70,10 +70,10 @@ def draw_rooms(model: Model, plan: Plan) -> Rooms:
         return _measured(model, rng)
     rows = np.repeat(np.arange(len(model.rooms.number)), model.rooms.number)
     k, x, start = _sizes(model, plan, rows, rng)
-    company = compose(model, plan, rows, k, x, start, rng)
-    body = np.clip(k - np.diff(company.offsets), 0, plan.servers - len(plan.head_users))
-    shared, of_body = _share(plan, x, body, company, rng)
-    rooms = Rooms(company.types, body, body + of_body, company.offsets, company.head, 1 + shared)
+    composition = compose(model, plan, rows, k, x, start, rng)
+    body = np.clip(k - np.diff(composition.offsets), 0, plan.servers - len(plan.head_users))
+    shared, of_body = _share(plan, x, body, composition, rng)
+    rooms = Rooms(composition.types, body, body + of_body, composition.offsets, composition.head, 1 + shared)
     return _seat_heads(_fill(rooms, plan, rng), model, plan, rng)
 
 
@@ -127,16 +127,16 @@ def _head_memberships(model: Model, plan: Plan) -> Floats:
 
 
 def _share(
-    plan: Plan, x: Integers, body: Integers, company: Company, rng: np.random.Generator
+    plan: Plan, x: Integers, body: Integers, composition: Composition, rng: np.random.Generator
 ) -> tuple[Integers, Integers]:
     """The users of each room beyond one per server: those of its head servers, and those of its body."""
-    present = np.diff(company.offsets)
+    present = np.diff(composition.offsets)
     parts = offsets_of(present + 1)  # head servers, then the body
     of_head = np.ones(int(parts[-1]), dtype=bool)
     of_head[parts[1:] - 1] = False
     weights, caps = np.zeros(len(of_head)), np.zeros(len(of_head), dtype=np.int64)
-    weights[of_head], caps[of_head] = company.share, plan.head_users[company.head] - 1
-    weights[~of_head] = company.body_share
+    weights[of_head], caps[of_head] = composition.share, plan.head_users[composition.head] - 1
+    weights[~of_head] = composition.body_share
     caps[~of_head] = np.where(body > 0, np.maximum(plan.users - int(plan.head_users.sum()) - body, 0), 0)
     shared = apportion(x, parts, weights, caps, rng)
     return shared[of_head], shared[~of_head]

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fitting.classes import pair_kind
+from fitting.classes import KINDS, pair_kind
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
     from fitting.model import Model, TypeTable
     from gen.meeting import Level
-
-KINDS = 1 << 12
-"""More than there are kinds of rooms."""
 
 
 @dataclass(frozen=True, eq=False)

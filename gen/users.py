@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.federation import Federation, index_dtype
-from fitting.classes import nearest_kind, pair_kind
+from fedgen.ragged import offsets_of, take
+from fitting.classes import KINDS, nearest_kind, pair_kind
 from gen.apportion import apportion, bend
 from gen.company import reunite_users
 from gen.conditional import Conditional
@@ -23,9 +24,8 @@ from gen.dealing import deal
 from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
-from gen.ragged import offsets_of, take
 from gen.streams import Stage, stream
-from gen.types import KINDS, RoomTypes
+from gen.types import RoomTypes
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -52,20 +52,17 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
 
     small = index_dtype(max(int(slots[-1]), plan.users))
     home = np.repeat(np.arange(plan.servers, dtype=small), n)
-    stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
-    region = placement.region[home]
-    everywhere = np.flatnonzero(region < 0)  # users of head servers, which are in every region
-    region[everywhere] = rng.integers(0, plan.regions, size=len(everywhere))
-    rows = offsets_of(np.bincount(model.profiles.user, minlength=len(model.users.number)))
-    entry = take(rows, row)
-    owner = np.repeat(np.arange(plan.users, dtype=small), np.diff(rows)[row])
-    used = use_tickets(model.profiles.number[entry], owner, degree, rng)
-    stubs = RoomTypes(model.types, model.profiles.type[np.repeat(entry, used)], region[stub_owner])
     slot_room = np.repeat(placement.room, placement.users)
-    slots_of = placement.types.take(slot_room)
+    stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
+    stub_type = _stub_types(model, plan, placement, home, row, degree, rng)
     server = np.repeat(placement.server.astype(small), placement.users)
     span = np.int64(max(plan.regions * len(model.types.kind), KINDS))
-    stub_of = meet(len(slot_room), _inside(server, slots_of, span), _inside(home[stub_owner], stubs, span), rng)
+    stub_of = meet(
+        len(slot_room),
+        _inside(server, placement.types.take(slot_room), span),
+        _inside(home[stub_owner], stub_type, span),
+        rng,
+    )
     by_type = np.lexsort((placement.types.in_region[placement.room], placement.server))
     order = take(slots, by_type)
     matching = match(
@@ -86,6 +83,26 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
         n_rooms=plan.rooms,
     )
     return reunite_users(federation, model, placement.types, _seed(rng))
+
+
+def _stub_types(
+    model: Model,
+    plan: Plan,
+    placement: Placement,
+    home: Integers,
+    row: Integers,
+    degree: Integers,
+    rng: np.random.Generator,
+) -> RoomTypes:
+    """The type of room that each stub is for, user after user: the tickets of the row that the user inherits from."""
+    region = placement.region[home]
+    everywhere = np.flatnonzero(region < 0)  # users of head servers, which are in every region
+    region[everywhere] = rng.integers(0, plan.regions, size=len(everywhere))
+    rows = offsets_of(np.bincount(model.profiles.user, minlength=len(model.users.number)))
+    entry = take(rows, row)
+    user = np.repeat(np.arange(plan.users, dtype=home.dtype), np.diff(rows)[row])
+    used = use_tickets(model.profiles.number[entry], user, degree, rng)
+    return RoomTypes(model.types, model.profiles.type[np.repeat(entry, used)], np.repeat(region, degree))
 
 
 def _inside(server: Integers, types: RoomTypes, span: np.int64) -> list[Level]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedgen.ragged import offsets_of, take
 from gen.apportion import apportion, bend, reconcile
-from gen.ragged import offsets_of, take
 
 Group = tuple[int, list[tuple[int, int]]]
 """A total, and (weight, cap) of each item."""

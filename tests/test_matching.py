@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedgen.ragged import offsets_of
 from gen.matching import DENSE, Matching, _substitute, _unrepeat, draw_below, match, shuffled_order
 from gen.presences import _settle
-from gen.ragged import offsets_of
 
 
 class Case(NamedTuple):

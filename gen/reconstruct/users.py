@@ -15,10 +15,10 @@ import numpy as np
 
 from fedgen.errors import FiguresError
 from fedgen.federation import Federation, index_dtype
+from fedgen.ragged import offsets_of
 from gen.apportion import apportion, bend
 from gen.dealing import deal
 from gen.matching import match, shuffled_order
-from gen.ragged import offsets_of
 from gen.reconstruct.demands import edges_of, own_demands, total_demands
 from gen.reconstruct.errors import DeadEndError
 from gen.reconstruct.goal import Interval

@@ -136,7 +136,7 @@ def _rows(card: Scorecard) -> Element:
 
 def _reported(card: Scorecard) -> Element:
     tables = (
-        _entries("Memorisation (E7): independence gives 0.05, copying about 0.5", words.memorisation(card)),
+        _entries("Memorisation (E7): independence gives 0.05, copying about 0.5", card.memorisation),
         _entries("Statistics of both sides that no verdict rests on", card.reported),
     )
     return section("reported", "Reported without verdict", *(element("div", part, class_="box") for part in tables))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isinf, isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from validate.verdict import LEVEL
 
@@ -44,7 +44,7 @@ def headline(card: Scorecard) -> str:
     """The verdict in one sentence."""
     if card.rejected:
         return "Rejected: the generated federation can be told from the measured one."
-    if card.copied or any(kind.too_close for kind in memorisation(card)):
+    if card.copied or any(kind.too_close for kind in card.memorisation):
         return "Not rejected, but closer in places than an independent federation would come."
     if card.judged < len(card.rows):
         return "Not rejected: as far as rows apply, the generated federation passes for a draw of the measured one."
@@ -71,17 +71,12 @@ def findings(card: Scorecard) -> tuple[str, ...]:
     told += [
         f"Memorised (E7, {kind.records}): {number(kind.share)} of the generated records lie closer to measured ones "
         "than the closest 5 % of other measured ones do; independence gives 0.05, copying about 0.5."
-        for kind in memorisation(card)
+        for kind in card.memorisation
         if kind.too_close
     ]
     if idle:
         told.append(f"Not applicable: {_names(idle)}.")
     return tuple(told)
-
-
-def memorisation(card: Scorecard) -> tuple[Any, ...]:
-    """E7 of each kind of records, where the scorecard has it."""
-    return getattr(card, "memorisation", ())
 
 
 def sizes(counts: Mapping[str, int]) -> str:
