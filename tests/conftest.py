@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import fedgen
+from fedgen.federation import Federation
+
 DATA = Path(os.environ.get("FEDGEN_DATA") or Path(__file__).parents[1] / "../shared/data")
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,3 +28,9 @@ def data_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def teams() -> Federation:
+    """The example that comes along: Debian's maintainer teams."""
+    return fedgen.read(Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz")

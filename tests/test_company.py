@@ -3,14 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fedgen
 from fedgen.federation import Federation
 from fitting.company import PAIRS, company, largest, meetings
 from fitting.fit import fit
@@ -21,13 +19,6 @@ from gen.plan import make_plan
 from gen.sample import sample
 from gen.types import RoomTypes
 from tests.strategies import federations
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 @pytest.fixture(scope="module")

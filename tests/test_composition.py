@@ -1,26 +1,17 @@
 """Composition: which head servers are in a room, and what type it is of."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import fedgen
 from fedgen.federation import Federation
 from fitting.fit import fit
 from fitting.heads import smallest_share
 from fitting.model import Model
-from gen.composition import SMALL, Company, compose
+from gen.composition import SMALL, Composition, compose
 from gen.plan import Plan, make_plan
 from gen.rooms import draw_rooms
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +37,7 @@ def is_large(model: Model) -> np.ndarray:
     return (r.users >= share * s.memberships) | (r.servers >= share * s.presences)
 
 
-def composed(model: Model, plan: Plan, times: int, seed: int) -> tuple[np.ndarray, Company]:
+def composed(model: Model, plan: Plan, times: int, seed: int) -> tuple[np.ndarray, Composition]:
     """Every measured room so many times, in random order, and its company."""
     rows, r = measured_rows(model), model.rooms
     rng = np.random.default_rng(seed)
@@ -55,7 +46,7 @@ def composed(model: Model, plan: Plan, times: int, seed: int) -> tuple[np.ndarra
     return rows[start], compose(model, plan, rows, k, x, start, rng)
 
 
-def heads_in(company: Company, room: int) -> list[int]:
+def heads_in(company: Composition, room: int) -> list[int]:
     return company.head[company.offsets[room] : company.offsets[room + 1]].tolist()
 
 

@@ -1,13 +1,10 @@
 """Corruptions keep what they say, and break what they say."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fedgen
 from fedgen.federation import Federation
 from tests.strategies import federations
 from validate.corruptions import (
@@ -20,13 +17,6 @@ from validate.corruptions import (
 )
 from validate.measurement import Measurement
 from validate.scorecard import judge
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 @given(federations(), st.sampled_from(CORRUPTIONS), st.integers(0, 2**32))

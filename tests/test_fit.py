@@ -3,14 +3,12 @@
 from collections import Counter
 from itertools import combinations
 from math import log10
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fedgen
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fitting.classes import EDGES, nearest_kind, pair_kind, size_class
@@ -19,8 +17,6 @@ from fitting.fit import fit
 from fitting.heads import MOST, find_heads, smallest_share
 from fitting.model import Model
 from tests.strategies import federations
-
-ROOT = Path(__file__).parents[1]
 
 
 def with_heads(seed: int, small: int, large: int) -> Federation:
@@ -35,11 +31,6 @@ def with_heads(seed: int, small: int, large: int) -> Federation:
     federation = Federation.from_pairs(shuffled[home], [u for u, _ in pairs], [r for _, r in pairs])
     federation.check()
     return federation
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 def plain_class(x: int) -> int:

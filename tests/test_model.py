@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fedgen
 from fedgen.errors import ModelError, OutputError
 from fedgen.federation import Federation
 from fedgen.statistics.published import builtin_figures
@@ -30,11 +29,6 @@ from tests.strategies import federations
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((ROOT / "fedgen" / "schemas" / "model.schema.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fedgen
 from fedgen.errors import InfeasibleError, UsageError
 from fedgen.federation import Federation
 from fitting.fit import fit
@@ -23,11 +22,6 @@ from tests.strategies import federations
 from validate.scorecard import validate
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,6 @@ def unheard(done: int) -> None:
     """Progress that nobody follows."""
 
 
-@pytest.fixture(scope="module")
-def teams() -> Federation:
-    return fedgen.read(ROOT / "configs" / "debian_teams.csv.gz")
-
-
 def rewired(federation: Federation, seed: int) -> Federation:
     """Server-blind: memberships keep their room and get any user, by the users' degrees; repeated pairs are dropped."""
     users = np.random.default_rng(seed).permutation(federation.membership_user)
