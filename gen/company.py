@@ -59,7 +59,9 @@ def reunite_servers(
     order = np.argsort(room, kind="stable")
     slots = [_classes(alike[room[order]], users[order]) for alike in _alike(types, k, u)]
     looked_at = k <= company.most_servers
-    target = company.server_pairs * meetings(k[looked_at]) / max(company.server_meetings, 1)
+    met = meetings(k[looked_at])
+    again = (1.0 - company.server_pairs / max(company.server_meetings, 1)) * near_home(plan)
+    target = met * (1.0 - again)
     settled = server.copy()
     body = server[order] >= n_heads
     seed = int(stream(plan.seed, Stage.COMPANY).integers(0, 2**63))
@@ -67,7 +69,12 @@ def reunite_servers(
     return settled
 
 
-def reunite_users(federation: Federation, model: Model, types: RoomTypes, seed: int) -> Federation:
+def near_home(plan: Plan) -> float:
+    """The share of meetings of two who both stay in their region; who came from anywhere does not meet again there."""
+    return 1.0 if plan.regions == 1 else (1.0 - plan.scenario.growth.locality) ** 2
+
+
+def reunite_users(federation: Federation, plan: Plan, model: Model, types: RoomTypes, seed: int) -> Federation:
     """The federation with users of equal servers exchanged: those who meet meet again as often as measured."""
     company = model.company
     if company is None:
@@ -76,7 +83,7 @@ def reunite_users(federation: Federation, model: Model, types: RoomTypes, seed: 
     home = federation.user_server[federation.membership_user]
     slots = [_classes(home, alike[federation.membership_room]) for alike in _alike(types, k, u)]
     looked_at = u <= company.most_users
-    target = company.butterflies * meetings(u[looked_at]) / max(company.user_meetings, 1)
+    target = near_home(plan) * company.butterflies * meetings(u[looked_at]) / max(company.user_meetings, 1)
     everyone = np.ones(len(home), dtype=bool)
     offsets, member = federation.room_offsets, federation.membership_user
     owner = _reunite(member, offsets, slots, everyone, looked_at, False, target, seed)

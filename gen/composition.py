@@ -12,23 +12,28 @@ and which one follows from nothing else. They keep the head servers of the room 
 Rooms with at least 1 % of all memberships or presences (in federations of fewer than a thousand rooms ten times the
 mean room's) are too few to be a distribution and too large to be mixed up: with one of them twice in a draw and
 another one missing, the totals of the head servers would be those of neither. Such a room inherits from the one whose
-ranks it began with, head servers and all.
+ranks it began with, head servers and all. So do the head rooms (:func:`find_head_rooms`) where reach is proportional;
+they belong to no region.
+
+Where head servers are there several times each room has the one of its region, or at locality :math:`\mu` with that
+probability any. Where they fall behind the growth of the others (:mod:`gen.growth`) each is struck from rooms at
+random, and what it would have brought is left to the servers of the body.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.ragged import offsets_of
+from fedgen.ragged import offsets_of, take
 from fitting.classes import size_class
 from fitting.heads import smallest_share
 from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
-from gen.types import RoomTypes, row_types
+from gen.types import EVERYWHERE, RoomTypes, row_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +57,7 @@ class Composition:
         head: (P,) the head server of each.
         share: (P,) its share of the room's users beyond one per server, as its ticket says.
         body_share: (R,) the share of the other servers.
+        struck: (R,) how many head servers are missing, since they fall behind the growth of the others.
     """
 
     types: RoomTypes
@@ -59,32 +65,44 @@ class Composition:
     head: Integers
     share: Floats
     body_share: Floats
+    struck: Integers
 
 
 def compose(
-    model: Model, plan: Plan, rows: Integers, k: Integers, x: Integers, start: Integers, rng: np.random.Generator
+    model: Model,
+    plan: Plan,
+    k: Integers,
+    x: Integers,
+    began: Integers,
+    everywhere: NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> Composition:
     """The composition of rooms with k servers and x users beyond that.
 
     Args:
         model, plan: what is drawn.
-        rows: (R0,) the row of the model's rooms of every measured room.
         k, x: (R,) sizes of the drawn rooms.
-        start: (R,) which measured room the ranks of each began with.
+        began: (R,) the row of the model's rooms that the ranks of each began with.
+        everywhere: (R,) the head rooms that keep all of that row, and belong to no region.
         rng: breaks ties and deals out head servers.
     """
-    table, n_heads = model.rooms, len(plan.head_users)
+    table, n_heads = model.rooms, plan.heads_kept
     beyond = table.users - table.servers
     foremost, large = _foremost(model, n_heads), _large(model)
-    like, region = start.copy(), rng.integers(0, plan.regions, size=len(start))
-    first, others = foremost[rows] * _CLASSES, np.flatnonzero(~large[rows])
-    usual = np.flatnonzero(~large[rows[start]])
+    row, region = began.copy(), rng.integers(0, plan.regions, size=len(began))
+    rows = np.repeat(np.arange(len(table.number)), table.number)
+    others = rows[~large[rows]]
+    usual = np.flatnonzero(~large[began] & ~everywhere)
     if len(usual):
-        k_of, x_of = table.servers[rows[others]], beyond[rows[others]]
-        drawn = first[start[usual]] + size_class(k[usual]), x[usual], k[usual]
-        found, region[usual] = inherit(drawn, (first[others] + size_class(k_of), x_of, k_of), plan.regions, rng)
-        like[usual] = others[found]
-    row = rows[like]
+        first = foremost * _CLASSES
+        of_heads = np.bincount(table.row[table.head < n_heads], minlength=len(table.number))[began[usual]]
+        of_heads = np.minimum(of_heads, k[usual])
+        as_measured = np.maximum(of_heads + np.rint((k[usual] - of_heads) / max(plan.room_servers, 1.0)), 1)
+        drawn = first[began[usual]] + size_class(as_measured), x[usual], k[usual]
+        measured = first[others] + size_class(table.servers[others]), beyond[others], table.servers[others]
+        found, region[usual] = inherit(drawn, measured, plan.regions, rng)
+        row[usual] = others[found]
+    region[everywhere] = EVERYWHERE
     kept = np.flatnonzero(table.head < n_heads)
     kept = kept[np.lexsort((-table.head_users[kept], table.row[kept]))]  # a room too small for all has the foremost
     of_row = offsets_of(np.bincount(table.row[kept], minlength=len(table.number)))
@@ -94,13 +112,52 @@ def compose(
 
     # As in the measured room; where that is neither small nor large, dealt out anew.
     mixed = ~large & (table.users > SMALL)
+    usual = np.flatnonzero(mixed[row] & ~everywhere)
     entry = np.repeat(of_row[row] - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
     head, share = table.head[kept][entry], share[entry]
-    at = np.flatnonzero(np.repeat(mixed[row], np.diff(offsets)))
+    at = take(offsets, usual)
     if len(at):
-        head[at], share[at] = _deal_heads(model, plan, types, row, foremost, offsets, mixed, rng)
+        head[at], share[at] = _deal_heads(model, plan, types, row, foremost, offsets, mixed, usual, rng)
     of_heads = np.bincount(table.row[kept], weights=table.head_users[kept] - 1, minlength=len(table.number))
-    return Composition(types, offsets, head, share, ((beyond - of_heads) / np.maximum(beyond, 1))[row])
+    body_share = ((beyond - of_heads) / np.maximum(beyond, 1))[row]
+    whole = Composition(types, offsets, head, share, body_share, np.zeros_like(row))
+    return _copied(_thinned(whole, plan, rng), plan, rng)
+
+
+def find_head_rooms(model: Model) -> Integers:
+    """(L,) rows of the model's rooms: those too large to be mixed up, and the largest in servers and in users.
+
+    The analogue of head servers (:mod:`fitting.heads`): few, since their share of all memberships or presences makes
+    them. A row comes as often as there are such rooms; a largest one that shares its row with others comes once.
+    """
+    table = model.rooms
+    large = np.flatnonzero(_large(model))
+    tops = np.array([np.lexsort((table.users, table.servers))[-1], np.lexsort((table.servers, table.users))[-1]])
+    return np.concatenate((np.repeat(large, table.number[large]), np.setdiff1d(tops, large)))
+
+
+def _thinned(composition: Composition, plan: Plan, rng: np.random.Generator) -> Composition:
+    """Head servers that fall behind struck from rooms at random."""
+    if np.all(plan.head_presence == 1.0):
+        return composition
+    c = composition
+    stays = rng.random(len(c.head)) < plan.head_presence[c.head]
+    room = np.repeat(np.arange(len(c.offsets) - 1), np.diff(c.offsets))
+    left = np.bincount(room[~stays], weights=c.share[~stays], minlength=len(c.body_share))
+    offsets = offsets_of(np.bincount(room[stays], minlength=len(c.body_share)))
+    struck = np.diff(c.offsets) - np.diff(offsets)
+    return Composition(c.types, offsets, c.head[stays], c.share[stays], c.body_share + left, struck)
+
+
+def _copied(composition: Composition, plan: Plan, rng: np.random.Generator) -> Composition:
+    """Each head server by the copy that its room has."""
+    if plan.head_copies == 1:
+        return composition
+    c = composition
+    region = np.repeat(c.types.region, np.diff(c.offsets))
+    anywhere = (rng.random(len(region)) < plan.scenario.growth.locality) | (region == EVERYWHERE)
+    copy = np.where(anywhere, rng.integers(0, plan.head_copies, size=len(region)), region % plan.head_copies)
+    return replace(c, head=c.head + copy * plan.heads_kept)
 
 
 def _deal_heads(
@@ -111,13 +168,13 @@ def _deal_heads(
     foremost: Integers,
     offsets: Integers,
     mixed: NDArray[np.bool_],
+    usual: Integers,
     rng: np.random.Generator,
 ) -> tuple[Integers, Floats]:
-    """Which head server has each place of the rooms of ``mixed`` rows, and the share on its ticket."""
-    table, n_heads = model.rooms, len(plan.head_users)
+    """Which head server has each place of the ``usual`` rooms, of ``mixed`` rows, and the share on its ticket."""
+    table, n_heads = model.rooms, plan.heads_kept
     entries = np.flatnonzero((table.head < n_heads) & mixed[table.row])
     entries = np.repeat(entries, table.number[table.row[entries]])
-    usual = np.flatnonzero(mixed[row])
     sizes = np.diff(offsets)[usual]
     room = np.repeat(usual, sizes)
     # Every ticket as often as any other, up to one.

@@ -1,8 +1,7 @@
 """Sizes: from what the user asks for to a plan that can be met.
 
-Growth is proportional where nothing else is asked: with one size given the others keep their measured ratio to it;
-the rooms per user and per server stay as measured, the size of rooms follows from the totals, and every head server
-keeps its share of the users. The size of rooms is bounded as measured, the tail of users per server is not.
+What is not given follows by the laws of a scenario (:mod:`gen.growth`); by default everything grows in proportion.
+Sizes given win over laws: then the laws that they leave hold from the factor of servers that follows.
 
 A federation of S servers keeps at most S / 2 of the model's head servers, those with most memberships; the users of
 the others go to the body. So a federation of one server is a plain one.
@@ -11,7 +10,7 @@ the others go to the body. So a federation of one server is a plain one.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -21,16 +20,21 @@ from fedgen.errors import InfeasibleError, UsageError
 from fedgen.provenance import versions
 from fitting.model import Model
 from gen.apportion import reconcile
+from gen.decentralization import hub_servers, largest_hubs, movers
+from gen.growth import Growth, whole
+from gen.scenario import Scenario
+from gen.sizes import exponent_range, grown_sizes, head_presence, head_users
 
 Margins = Literal["drawn", "measured"]
 
 if TYPE_CHECKING:
-    from fedgen.federation import Integers
+    from fedgen.federation import Floats, Integers
     from fitting.model import Sizes
 
 
 _BYTES_PER_ROW = 130
 _BYTES_PER_PRESENCE = 160
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +44,17 @@ class Plan:
     Attributes:
         servers, users, rooms: S, U, R: exact.
         memberships, presences: M, K: aimed at; the draw decides.
-        head_users: (H,) users of each head server that is kept, in the model's order: exact.
+        head_users: (H,) users of each head server: exact. Those of the model that are kept, in its order, once for
+            each of ``head_copies``.
+        head_copies: how often each head server of the model is there.
+        head_memberships: (H,) memberships of each head server: aimed at.
+        head_presence: (heads kept,) the share of its rooms that each head server of the model keeps, copies together; 1
+            unless hubs fall behind the growth of the others.
+        room_servers: how many times as many servers of the body as measured the mean room has.
         seed: of the draw.
         model: digest of the model.
         measured: sizes of the measurement.
+        scenario: what was assumed.
         margins: ``drawn`` from the laws, or as ``measured``.
     """
 
@@ -53,19 +64,40 @@ class Plan:
     memberships: int
     presences: int
     head_users: Integers
+    head_copies: int
+    head_memberships: Floats
+    head_presence: Floats
+    room_servers: float
     seed: int
     model: str
     measured: Sizes
+    scenario: Scenario
     margins: Margins = "drawn"
 
     @property
+    def heads_kept(self) -> int:
+        """How many of the model's head servers there are, copies not counted."""
+        return len(self.head_users) // self.head_copies
+
+    @property
     def regions(self) -> int:
-        """How many times as large as the measurement, in servers."""
-        return max(1, round(self.servers / self.measured.servers))
+        """How many federations like the measured one this one is, as who meets whom goes: in servers and in rooms."""
+        return max(1, round(min(self.servers / self.measured.servers, self.rooms / self.measured.rooms)))
+
+    @property
+    def server_rooms(self) -> float:
+        """How many times as many rooms as measured the mean server has."""
+        return self.presences / self.servers / (self.measured.presences / self.measured.servers)
+
+    @property
+    def room_users_beyond(self) -> float:
+        """How many times as many users beyond one per server the mean room has."""
+        s = self.measured
+        return (self.memberships - self.presences) / self.rooms / max((s.memberships - s.presences) / s.rooms, _SLACK)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as it is written to ``plan.json``; numbers under ``growth`` are factors over the measurement."""
-        measured = self.measured
+        measured, scenario = self.measured, self.scenario
         sizes = {"servers": self.servers, "users": self.users, "rooms": self.rooms}
         return {
             "fedgen": version("fedgen"),
@@ -74,18 +106,36 @@ class Plan:
             "sizes": sizes,
             "expected": {"memberships": self.memberships, "presences": self.presences},
             "growth": {
+                "scenario": scenario.title,
+                "mode": scenario.mode,
                 **{name: size / getattr(measured, name) for name, size in sizes.items()},
-                "head_servers": len(self.head_users),
-                "head_users": "constant share",
                 "rooms_per_user": self.memberships / self.users / (measured.memberships / measured.users),
-                "rooms_per_server": self.presences / self.servers / (measured.presences / measured.servers),
+                "rooms_per_server": self.server_rooms,
                 "users_per_room": self.memberships / self.rooms / (measured.memberships / measured.rooms),
-                "largest_room": "as measured",
+                "servers_per_room": self.presences / self.rooms / (measured.presences / measured.rooms),
+                "head_servers": len(self.head_users),
                 "regions": self.regions,
+                "laws": asdict(scenario.growth),
+                "decentralize": asdict(scenario.decentralize) if scenario.decentralize else None,
+                "assumed": self.assumptions(),
             },
             "seed": self.seed,
             "versions": versions(),
         }
+
+    def assumptions(self) -> list[str]:
+        """What was assumed, in sentences; none where all is as measured."""
+        s, scenario = self.measured, self.scenario
+        as_measured = (self.servers, self.users, self.rooms) == (s.servers, s.users, s.rooms)
+        lines = []
+        if scenario.mode == "scenario" and not as_measured:
+            of = scenario.growth.assumptions()
+            given = {name: getattr(scenario, name) for name in ("users", "rooms")}
+            of |= {name: f"{size} {name}, as given" for name, size in given.items() if size is not None}
+            lines = list(of.values())
+        if scenario.decentralize is not None:
+            lines.append(scenario.decentralize.assumption())
+        return lines
 
 
 def make_plan(
@@ -96,88 +146,125 @@ def make_plan(
     rooms: int | None = None,
     margins: Margins = "drawn",
     seed: int = 0,
+    scenario: Scenario | None = None,
 ) -> Plan:
     """Settle the sizes of a federation.
 
     Args:
-        model: the fitted model. servers, users, rooms: >= 1; what is not given follows the first that is, in
-        proportion; none given: as measured. margins: ``measured`` has the measured sizes and no other. seed: >= 0.
+        model: the fitted model.
+        servers, users, rooms: >= 1, in the place of the scenario's; what is not given follows, by the scenario's laws,
+            the first that is; none given: as measured.
+        margins: ``measured`` has the measured sizes and no other.
+        seed: >= 0.
+        scenario: what is assumed; default: everything grows in proportion.
 
     Raises:
         UsageError: a size or the seed is not a whole number in its range, or no such margins.
-        InfeasibleError: fewer users than servers, or more than the memory of this machine holds.
+        InfeasibleError: sizes or assumptions that cannot be met together, or more than the memory of this machine
+            holds; the message has the feasible range.
     """
     if not isinstance(model, Model):
         raise UsageError(f"sample takes a Model, not {type(model).__name__}; load a file with fedgen.Model.load")
-    for name, size in (("servers", servers), ("users", users), ("rooms", rooms)):
-        if size is not None and (not _whole(size) or size < 1):
-            raise UsageError(f"{name}: {size} is not a size; give a whole number from 1 up")
-    if not _whole(seed) or seed < 0:
+    if not whole(seed) or seed < 0:
         raise UsageError(f"seed: {seed} is not a seed; give a whole number from 0 up")
     if margins not in get_args(Margins):
         raise UsageError(f"margins: {margins!r} is not known; give {' or '.join(get_args(Margins))}")
-    s = model.sizes
-    if margins == "measured":
-        for name, size in (("servers", servers), ("users", users), ("rooms", rooms)):
-            if size not in (None, getattr(s, name)):
-                raise InfeasibleError(
-                    f"measured margins are those of {getattr(s, name)} {name}, not of {size}; "
-                    f"leave --{name} out or draw the margins"
-                )
-    factor = next((a / b for a, b in ((servers, s.servers), (users, s.users), (rooms, s.rooms)) if a is not None), 1.0)
-    n_servers = servers if servers is not None else max(1, round(factor * s.servers))
-    n_users = users if users is not None else max(n_servers, round(factor * s.users))
-    n_rooms = rooms if rooms is not None else max(1, round(factor * s.rooms))
-    if servers is None:
-        n_servers = min(n_servers, n_users)
-    if n_users < n_servers:
-        raise InfeasibleError(
-            f"{n_users} users cannot be on {n_servers} servers, every server has a user; "
-            f"give at least {n_servers} users or at most {n_users} servers"
-        )
-    memberships = _within(n_users * s.memberships / s.users, max(n_users, n_rooms), n_users * n_rooms)
-    presences = _within(
-        n_servers * s.presences / s.servers, max(n_servers, n_rooms), min(n_servers * n_rooms, memberships)
+    scenario = scenario or Scenario()
+    scenario = replace(
+        scenario,
+        servers=scenario.servers if servers is None else servers,
+        users=scenario.users if users is None else users,
+        rooms=scenario.rooms if rooms is None else rooms,
     )
-    _fits_memory(n_servers, n_users + memberships, presences)
+    if margins == "measured":
+        _as_measured(model.sizes, scenario)
+    sizes = grown_sizes(model, scenario)
+    copies, of_heads = _heads(model, sizes, scenario)
+    if margins == "measured":
+        of_heads = model.heads.users
+    kept = len(of_heads) // copies
+    each = np.tile(model.heads.memberships[:kept] / model.heads.users[:kept], copies)
+    _fits_memory(sizes, _movers(model, sizes, of_heads, copies, scenario))
+    sigma = sizes.servers / model.sizes.servers
+    head_memberships = of_heads * each * sigma**scenario.growth.rooms_per_user
     return Plan(
-        servers=n_servers,
-        users=n_users,
-        rooms=n_rooms,
-        memberships=memberships,
-        presences=presences,
-        head_users=model.heads.users if margins == "measured" else _head_users(model, n_servers, n_users),
+        servers=sizes.servers,
+        users=sizes.users,
+        rooms=sizes.rooms,
+        memberships=sizes.memberships,
+        presences=sizes.presences,
+        head_users=of_heads,
+        head_copies=copies,
+        head_memberships=head_memberships,
+        head_presence=head_presence(model, sizes.servers, sizes.users, sizes.memberships, scenario)[:kept],
+        room_servers=sigma ** (1.0 + scenario.growth.rooms_per_server) * model.sizes.rooms / sizes.rooms,
         seed=int(seed),
         model=model.digest,
-        measured=s,
+        measured=model.sizes,
+        scenario=scenario,
         margins=margins,
     )
 
 
-def _fits_memory(n_servers: int, rows: int, presences: int) -> None:
+def _as_measured(measured: Sizes, scenario: Scenario) -> None:
+    """Raise where another federation is asked for than the measured one."""
+    for name in ("servers", "users", "rooms"):
+        size = getattr(scenario, name)
+        if size not in (None, getattr(measured, name)):
+            raise InfeasibleError(
+                f"measured margins are those of {getattr(measured, name)} {name}, not of {size}; "
+                f"leave --{name} out or draw the margins"
+            )
+    if scenario.factor not in (None, 1):
+        raise InfeasibleError(
+            f"measured margins are of the measured size, not {scenario.factor:g} times it; draw the margins"
+        )
+
+
+def _heads(model: Model, sizes: Sizes, scenario: Scenario) -> tuple[int, Integers]:
+    """How often each head server of the model is there, and (H,) the users of each."""
+    growth, sigma = scenario.growth, sizes.servers / model.sizes.servers
+    copies = max(1, round(sigma**growth.hub_number))
+    kept = min(len(model.heads.users), sizes.servers // (2 * copies))
+    of_each = head_users(model, sizes.servers, sizes.users, scenario)[:kept]
+    users = np.maximum(1, np.rint(np.tile(of_each / copies, copies))).astype(np.int64)
+    most = sizes.users - (sizes.servers - len(users))  # one user at least is left for every other server
+    if users.sum() > most:
+        if growth != Growth() and sigma != 1.0:
+            low, high = exponent_range(float(model.heads.users[:kept].sum()), 1.0, float(most), sigma)
+            raise InfeasibleError(
+                f"growth.hub_users: {growth.hub_users:g} puts {users.sum()} of {sizes.users} users on {len(users)} "
+                f"head servers, and {sizes.servers - len(users)} other servers need one each; "
+                f"give {low - growth.hub_number:.2f} to {high - growth.hub_number:.2f}"
+            )
+        users = reconcile(users, 1, sizes.users, most, np.random.default_rng(0))
+    return copies, users
+
+
+def _movers(model: Model, sizes: Sizes, head_users: Integers, copies: int, scenario: Scenario) -> int:
+    """How many users move out; the most that may, where the draw decides.
+
+    Raises:
+        InfeasibleError: there is no hub, or its users are too few.
+    """
+    how = scenario.decentralize
+    if how is None:
+        return 0
+    hubs = largest_hubs(head_users, hub_servers(model, len(head_users) // copies, copies), how)
+    if how.effective_servers is not None:
+        return int((head_users[hubs] - 1).sum())
+    return int(movers(how, head_users[hubs], sizes.servers, 0).sum())
+
+
+def _fits_memory(sizes: Sizes, moved: int) -> None:
     """Refuse what would die half-way: bytes per row as measured, with some air (benchmarks/README.md)."""
+    rows = sizes.users + sizes.memberships
+    presences = sizes.presences + round(moved * sizes.memberships / sizes.users)
     needed = _BYTES_PER_ROW * rows + _BYTES_PER_PRESENCE * presences
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise InfeasibleError(
-            f"a federation of {n_servers} servers, {presences} presences and {rows} users and memberships needs about "
-            f"{needed / 2**30:.0f} GiB of memory, this machine has {there / 2**30:.0f}; "
-            f"at these proportions give at most {int(n_servers * there / needed)} servers"
+            f"a federation of {sizes.servers + moved} servers, {presences} presences and {rows} users and memberships "
+            f"needs about {needed / 2**30:.0f} GiB of memory, this machine has {there / 2**30:.0f}; "
+            f"at these proportions give at most {int(sizes.servers * there / needed)} servers"
         )
-
-
-def _head_users(model: Model, n_servers: int, n_users: int) -> Integers:
-    kept = min(len(model.heads.users), n_servers // 2)
-    users = np.maximum(1, np.rint(model.heads.users[:kept] * (n_users / model.sizes.users))).astype(np.int64)
-    most = n_users - (n_servers - kept)  # one user at least is left for every other server
-    if users.sum() > most:
-        users = reconcile(users, 1, n_users, most, np.random.default_rng(0))
-    return users
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _within(value: float, low: int, high: int) -> int:
-    return max(low, min(high, round(value)))

@@ -26,7 +26,7 @@ from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
 from gen.streams import Stage, stream
-from gen.types import RoomTypes
+from gen.types import RoomTypes, abroad
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -47,7 +47,7 @@ class Placement:
         server_users: (S,) n.
         types: (R,) of the rooms.
         like: (S,) the measured server whose company each inherits: heads, the last one first, then the body's rows.
-        region: (S,) where each lives; -1 for head servers, which are everywhere.
+        region: (S,) where each lives; the c-th copy of a head server, from 0, has -1 - c.
     """
 
     offsets: Integers
@@ -81,8 +81,9 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     gap = wanted.astype(np.int64) - np.bincount(room, weights=users, minlength=plan.rooms).astype(np.int64)
     _settle(offsets, room, users, n, gap)
     measured_heads = len(model.heads.users)
-    like = np.concatenate((measured_heads - 1 - np.arange(n_heads), measured_heads + servers.like))
-    region = np.concatenate((np.full(n_heads, -1), servers.region))
+    copy, head = np.divmod(np.arange(n_heads), max(plan.heads_kept, 1))
+    like = np.concatenate((measured_heads - 1 - head, measured_heads + servers.like))
+    region = np.concatenate((-1 - copy, servers.region))
     return Placement(offsets, room, users, n, rooms.types, like, region)
 
 
@@ -97,8 +98,11 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     rows = offsets_of(np.bincount(table.server, minlength=len(model.servers.users)))
     entry = take(rows, servers.like)
     owner = np.repeat(np.arange(len(servers.users)), np.diff(rows)[servers.like])
-    offered = RoomTypes(model.types, table.type[entry], servers.region[owner]).in_region
-    kinds, place = np.unique(np.concatenate((offered, rooms.types.in_region)), return_inverse=True)
+    # Where places are of any region, or stubs go to any, only how many there are of each type can be weighed.
+    regional = plan.scenario.growth.locality == 0.0 and rooms.types.region.min(initial=0) >= 0
+    offered = RoomTypes(model.types, table.type[entry], servers.region[owner])
+    codes = [types.in_region if regional else types.type for types in (offered, rooms.types)]
+    kinds, place = np.unique(np.concatenate(codes), return_inverse=True)
     there = np.bincount(place[len(entry) :], weights=rooms.body_servers, minlength=len(kinds))
     used = use_tickets(table.number[entry], owner, servers.rooms, rng, place[: len(entry)], there)
     ticket = np.repeat(entry, used)
@@ -113,8 +117,8 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     place_count = 1 + apportion(body_users - rooms.body_servers, places, alike - 1, most, rng)
 
     rng = stream(plan.seed, Stage.PLACEMENT)
-    slots = rooms.types.take(place_room)
-    wanted = RoomTypes(model.types, table.type[ticket], servers.region[stub_owner])
+    slots = rooms.types.take(place_room).somewhere(plan, rng)
+    wanted = RoomTypes(model.types, table.type[ticket], abroad(servers.region[stub_owner], plan, rng))
     step = int(max(stub_count.max(), place_count.max())) + 1
     by_count = slots.in_region * step + place_count
     exactly, most_alike = wanted.in_region * step + stub_count, wanted.kind * step + stub_count

@@ -2,7 +2,8 @@
 
 Presence first, users second: :func:`gen.rooms.draw_rooms` and :func:`gen.servers.draw_servers` draw the margins
 (layer 1), :func:`gen.presences.place` puts servers into rooms (layer 2), :func:`gen.users.seat` draws users into
-presences (layer 3). Each layer is exact in what the layer above fixed.
+presences (layer 3). Each layer is exact in what the layer above fixed. Last, hub users may move out
+(:mod:`gen.decentralization`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fedgen.progress import silent
+from gen.decentralization import decentralize, hub_servers
 from gen.plan import Plan, make_plan
 from gen.presences import place
 from gen.rooms import draw_rooms
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fedgen.progress import Progress
     from fitting.model import Model
     from gen.plan import Margins
+    from gen.scenario import Scenario
 
 
 def sample(
@@ -30,6 +33,7 @@ def sample(
     users: int | None = None,
     rooms: int | None = None,
     margins: Margins = "drawn",
+    scenario: Scenario | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Federation:
@@ -41,6 +45,8 @@ def sample(
             given: the measured sizes.
         margins: ``drawn`` from the fitted laws, or the ``measured`` ones of every server, room and user, with all else
             drawn anew; that is for testing the model, and has the measured sizes.
+        scenario: what is assumed of a federation of another size (:func:`gen.scenario.read_scenario`); default: it
+            grows in proportion.
         seed: the same seed and sizes give the same federation.
         progress: told about each layer.
 
@@ -48,9 +54,8 @@ def sample(
         UsageError: a size or the seed is not a whole number in its range.
         InfeasibleError: sizes that cannot be met together.
     """
-    return draw(
-        model, make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed), progress
-    )
+    plan = make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, scenario=scenario, seed=seed)
+    return draw(model, plan, progress)
 
 
 def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
@@ -64,4 +69,12 @@ def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
     progress("seating users", 3, 4)
     federation = seat(model, plan, placement)
     progress("seating users", 4, 4)
-    return federation
+    return federation if plan.scenario.decentralize is None else _moved(federation, model, plan)
+
+
+def _moved(federation: Federation, model: Model, plan: Plan) -> Federation:
+    """The federation once users of its hubs have moved to servers of their own."""
+    how = plan.scenario.decentralize
+    assert how is not None
+    hubs = hub_servers(model, plan.heads_kept, plan.head_copies)
+    return decentralize(federation, hubs, how, plan.seed).federation

@@ -1,13 +1,13 @@
 r"""Layer 1, servers of the body: how many users, rooms and memberships each has.
 
-*Drawn*: n and m come through the smoothed copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are
-those of a measured server in proportion to the new max(n, m), so that users of a large server keep their mean of
-rooms, capped so that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of
-the body has fewer memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated
-there, at any size of the federation. The draws are then conditioned on the users of the plan and on the places that
-the rooms offer (:mod:`gen.exchange`), and settled exactly: sum n = users, sum m = places. Each server then inherits
-the company of a measured one (:mod:`gen.inheritance`): of those with about as many users the one of its rank by
-rooms.
+*Drawn*: n and m come through the smoothed copula (:mod:`fitting.margins`); the memberships beyond max(n, m) are those
+of a measured server in proportion to the new max(n, m), so that users of a large server keep their mean of rooms,
+capped so that e <= n m. So max(n, m) <= e <= n m holds by construction and n = 1 means e = m. A server of the body
+has fewer memberships than would make it a head (:mod:`fitting.heads`); the laws of n and m are truncated there, at
+any size of the federation. Where the mean server grows (:mod:`gen.growth`) n and m of every draw are multiplied. The
+draws are then conditioned on the users of the plan and on the places that the rooms offer (:mod:`gen.exchange`), and
+settled exactly: sum n = users, sum m = places. Each server then inherits the company of a measured one
+(:mod:`gen.inheritance`): of those with about as many users the one of its rank by rooms.
 
 *Measured*: the servers as they are in the model.
 """
@@ -25,7 +25,7 @@ from fitting.heads import smallest_share
 from fitting.margins import draw_levels
 from fitting.model import spare
 from gen.apportion import reconcile
-from gen.exchange import exchange, pool_size, stretch
+from gen.exchange import exchange, multiply, pool_size, stretch
 from gen.inheritance import inherit
 from gen.streams import Stage, stream
 
@@ -67,7 +67,9 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
 
     ceiling = _ceiling(model, wanted + int(rooms.head_users.sum()))
     tops = (min(users - count + 1, ceiling), min(offering, ceiling), ceiling)
-    columns = np.stack(_draw(model, count, (users / count, places / count, wanted / count), tops, rng), axis=1)
+    means = users / count, places / count, wanted / count
+    times = _times_users(model, plan), plan.server_rooms
+    columns = np.stack(_draw(model, count, means, times, tops, rng), axis=1)
     n, m, _ = columns[exchange(columns, count, np.array([users, places, wanted], dtype=np.float64), rng)].T
     n = reconcile(n, 1, users - count + 1, users, rng)
     most = int(model.users.rooms.max())  # rooms of a user, bounded as measured unless the plan asks for more
@@ -77,13 +79,21 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     low, high = np.maximum(n, m), n * np.minimum(m, most)
     modest = np.minimum(high, np.maximum(low, ceiling))
     high = modest if modest.sum() >= wanted else high
+    as_measured = np.maximum(np.rint(n / max(_times_users(model, plan), 1.0)), 1)
     like, region = inherit(
-        (size_class(n), m, n), (size_class(table.users), table.rooms, table.users), plan.regions, rng
+        (size_class(as_measured), m, n), (size_class(table.users), table.rooms, table.users), plan.regions, rng
     )
     # Beyond the fewest as many, in proportion, as on the server whose company it inherits: they go to the same rooms.
     e = np.clip(low + np.floor(_beyond(model)[like] * low + rng.random(count)).astype(np.int64), low, high)
     e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     return Servers(n, m, e, like, region)
+
+
+def _times_users(model: Model, plan: Plan) -> float:
+    """How many times as many users as measured the mean server of the body has."""
+    n = model.servers.users
+    body = plan.servers - len(plan.head_users)
+    return (plan.users - int(plan.head_users.sum())) / body / (int(n.sum()) / len(n))
 
 
 def _ceiling(model: Model, memberships: int) -> int:
@@ -100,13 +110,22 @@ def _beyond(model: Model) -> Floats:
 
 
 def _draw(
-    model: Model, count: int, means: tuple[float, float, float], tops: tuple[int, int, int], rng: np.random.Generator
+    model: Model,
+    count: int,
+    means: tuple[float, float, float],
+    times: tuple[float, float],
+    tops: tuple[int, int, int],
+    rng: np.random.Generator,
 ) -> tuple[Integers, Integers, Integers]:
-    """n, m and e of independent servers; ``means`` are what the plan asks for, ``tops`` their largest."""
+    """n, m and e of independent servers; ``means`` are what the plan asks for, ``tops`` their largest.
+
+    ``times``: how many times as many users and rooms every server shall have.
+    """
     table = model.servers
     levels, start = draw_levels((table.users, table.rooms), pool_size(count), rng)
     n = model.margins["n"].quantile(levels[0], top=tops[0])
     m = model.margins["m"].quantile(levels[1], top=tops[1])
+    n, m = (np.minimum(multiply(v, by, rng), top) for v, by, top in zip((n, m), times, tops[:2], strict=True))
     n = np.minimum(stretch(n, 1, tops[0], means[0], count, rng), tops[0])
     m = np.minimum(stretch(m, 1, tops[1], means[1], count, rng), tops[1])
     fewest = np.maximum(n, m)

@@ -21,6 +21,7 @@ class Stage(IntEnum):
     DEGREES = 5
     MATCHING = 6
     COMPANY = 7
+    DECENTRALIZATION = 8
 
 
 def stream(seed: int, stage: Stage, chunk: int = 0) -> np.random.Generator:

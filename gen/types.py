@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from fedgen.federation import Integers
     from fitting.model import Model, TypeTable
     from gen.meeting import Level
+    from gen.plan import Plan
+
+EVERYWHERE = -1
+"""The region of what belongs to none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,7 @@ class RoomTypes:
     Attributes:
         table: the model's types.
         type: (N,) the row of each in ``table``.
-        region: (N,) where it is.
+        region: (N,) where it is; :data:`EVERYWHERE` where it belongs to no region.
     """
 
     table: TypeTable
@@ -32,6 +36,15 @@ class RoomTypes:
     def take(self, at: Integers) -> RoomTypes:
         """The types of some of them."""
         return RoomTypes(self.table, self.type[at], self.region[at])
+
+    def somewhere(self, plan: Plan, rng: np.random.Generator) -> RoomTypes:
+        """The same with a region, any, for those that belong to none."""
+        nowhere = np.flatnonzero(self.region == EVERYWHERE)
+        if len(nowhere) == 0:
+            return self
+        region = self.region.copy()
+        region[nowhere] = rng.integers(0, plan.regions, size=len(nowhere))
+        return replace(self, region=region)
 
     @property
     def kind(self) -> Integers:
@@ -65,3 +78,11 @@ def row_types(model: Model, row: Integers, region: Integers) -> RoomTypes:
     kind = pair_kind(rooms.servers, rooms.users - rooms.servers + 1)
     known = table.community * KINDS + table.kind  # rises
     return RoomTypes(table, np.searchsorted(known, rooms.community * KINDS + kind)[row], region)
+
+
+def abroad(region: Integers, plan: Plan, rng: np.random.Generator) -> Integers:
+    """Regions where contacts are made: the own ones but for the share mu that comes from anywhere."""
+    mu = plan.scenario.growth.locality
+    if mu == 0.0 or plan.regions == 1:
+        return region
+    return np.where(rng.random(len(region)) < mu, rng.integers(0, plan.regions, size=len(region)), region)

@@ -25,7 +25,7 @@ from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
 from gen.streams import Stage, stream
-from gen.types import RoomTypes
+from gen.types import EVERYWHERE, RoomTypes, abroad
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -57,9 +57,12 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     stub_type = _stub_types(model, plan, placement, home, row, degree, rng)
     server = np.repeat(placement.server.astype(small), placement.users)
     span = np.int64(max(plan.regions * len(model.types.kind), KINDS))
+    slot_type = placement.types.take(slot_room)
+    nowhere = np.flatnonzero(slot_type.region == EVERYWHERE)
+    slot_type.region[nowhere] = _at_home(placement, plan, server[nowhere], rng)
     stub_of = meet(
         len(slot_room),
-        _inside(server, placement.types.take(slot_room), span),
+        _inside(server, slot_type, span),
         _inside(home[stub_owner], stub_type, span),
         rng,
     )
@@ -82,7 +85,7 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
         n_servers=plan.servers,
         n_rooms=plan.rooms,
     )
-    return reunite_users(federation, model, placement.types, _seed(rng))
+    return reunite_users(federation, plan, model, placement.types, _seed(rng))
 
 
 def _stub_types(
@@ -95,14 +98,24 @@ def _stub_types(
     rng: np.random.Generator,
 ) -> RoomTypes:
     """The type of room that each stub is for, user after user: the tickets of the row that the user inherits from."""
-    region = placement.region[home]
-    everywhere = np.flatnonzero(region < 0)  # users of head servers, which are in every region
-    region[everywhere] = rng.integers(0, plan.regions, size=len(everywhere))
+    region = _at_home(placement, plan, home, rng)
     rows = offsets_of(np.bincount(model.profiles.user, minlength=len(model.users.number)))
     entry = take(rows, row)
     user = np.repeat(np.arange(plan.users, dtype=home.dtype), np.diff(rows)[row])
     used = use_tickets(model.profiles.number[entry], user, degree, rng)
-    return RoomTypes(model.types, model.profiles.type[np.repeat(entry, used)], np.repeat(region, degree))
+    anywhere = abroad(np.repeat(region, degree), plan, rng)
+    return RoomTypes(model.types, model.profiles.type[np.repeat(entry, used)], anywhere)
+
+
+def _at_home(placement: Placement, plan: Plan, server: Integers, rng: np.random.Generator) -> Integers:
+    """The region of users of each of ``server``; users of head servers are in any that their copy serves."""
+    region = placement.region[server]
+    of_heads = np.flatnonzero(region < 0)
+    copy = -1 - region[of_heads]
+    # Copy c serves the regions c, c + copies, c + 2 copies, ...
+    served = np.maximum((plan.regions - copy + plan.head_copies - 1) // plan.head_copies, 1)
+    region[of_heads] = (copy + plan.head_copies * rng.integers(0, served)) % plan.regions
+    return region
 
 
 def _inside(server: Integers, types: RoomTypes, span: np.int64) -> list[Level]:
@@ -152,7 +165,7 @@ def _by_degree(degree: Integers, n: Integers) -> Integers:
 def _server_kinds(plan: Plan, placement: Placement) -> Integers:
     kind = pair_kind(placement.server_users, np.diff(placement.offsets))
     n_heads = len(plan.head_users)
-    kind[:n_heads] = -1 - np.arange(n_heads)
+    kind[:n_heads] = -1 - np.arange(n_heads) % max(plan.heads_kept, 1)
     return kind
 
 

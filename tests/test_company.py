@@ -205,7 +205,7 @@ class TestUsers:
     def test_all_margins_stay(self, federation: Federation, butterflies: int, communities: int, seed: int) -> None:
         model = meeting_again(federation, 0, butterflies)
         types = types_of(federation.n_rooms, communities)
-        settled = reunite_users(federation, model, types, seed)
+        settled = reunite_users(federation, make_plan(model), model, types, seed)
         settled.check()
         assert np.array_equal(settled.user_server, federation.user_server)
         assert np.array_equal(settled.rooms_per_user, federation.rooms_per_user)

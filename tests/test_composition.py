@@ -43,7 +43,8 @@ def composed(model: Model, plan: Plan, times: int, seed: int) -> tuple[np.ndarra
     rng = np.random.default_rng(seed)
     start = rng.permutation(np.tile(np.arange(len(rows)), times))
     k, x = r.servers[rows[start]], (r.users - r.servers)[rows[start]]
-    return rows[start], compose(model, plan, rows, k, x, start, rng)
+    began = rows[start]
+    return began, compose(model, plan, k, x, began, np.zeros(len(began), dtype=bool), rng)
 
 
 def heads_in(company: Composition, room: int) -> list[int]:

@@ -177,6 +177,7 @@ class TestStreams:
             "DEGREES": 5,
             "MATCHING": 6,
             "COMPANY": 7,
+            "DECENTRALIZATION": 8,
         }
         # numpy promises the raw stream of a bit generator for good.
         assert stream(1, Stage.ROOMS).bit_generator.random_raw(2).tolist() == [

@@ -1,5 +1,6 @@
 """``fedgen sample``: a model becomes a federation of any size."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,17 +9,33 @@ import typer
 from fedgen.cli import terminal
 from fedgen.cli.info import LABELS, counts
 from fedgen.cli.inputs import read_model
-from fedgen.cli.options import Force, Format, Jobs, Json, Output, Quiet, Seed, number_option, path_argument
+from fedgen.cli.options import (
+    Force,
+    Format,
+    Jobs,
+    Json,
+    Output,
+    Quiet,
+    Seed,
+    number_option,
+    path_argument,
+    path_option,
+)
 from fedgen.cli.output import check_federation
 
 if TYPE_CHECKING:
     from gen.plan import Plan
+    from gen.scenario import Scenario
 
 MODEL = Path("model.json")
 
 
 def _size(noun: str) -> Any:
     return number_option(f"--{noun}", 1, f"Exactly so many {noun}.", show_default=False)
+
+
+def _factor(flag: str, metavar: str, help: str) -> Any:  # noqa: A002  as typer calls it
+    return typer.Option(flag, metavar=metavar, help=help, show_default=False)
 
 
 def sample(
@@ -34,6 +51,24 @@ def sample(
             help="Sizes of servers, rooms and users drawn from the laws, or as measured with all else drawn anew.",
         ),
     ] = "drawn",
+    config: Annotated[
+        Path | None,
+        path_option(
+            "--config",
+            metavar="SCENARIO",
+            help="What is assumed of another size: a file, or the name of a scenario that comes with fedgen "
+            "(docs/growth.md). Default: everything grows in proportion.",
+            show_default=False,
+        ),
+    ] = None,
+    move_hub_users: Annotated[
+        float | None,
+        _factor("--move-hub-users", "F", "So much of the hubs' users, 0 to 1, move to servers of their own."),
+    ] = None,
+    decentralize: Annotated[
+        float | None,
+        _factor("--decentralize", "X", "Hub users move out until the effective number of servers, 1/HHI, is X-fold."),
+    ] = None,
     output: Output = None,
     format: Format = None,  # noqa: A002  the option is called so
     seed: Seed = 0,
@@ -45,9 +80,10 @@ def sample(
     """Sample a federation from a model.
 
     Without sizes it is as large as the measured one. Sizes that are given are met exactly; those that are not follow,
-    in proportion, the first that is: servers, then users, then rooms. Without -o the result goes to a folder named by
-    sizes and seed. Measured margins have the measured sizes; they are for testing the model, and copy what a law would
-    have drawn.
+    by what the scenario assumes, the first that is: servers, then users, then rooms. What was assumed is told, and
+    written to the result. Users who move out get servers on top of those asked for. Without -o the result goes to a
+    folder named by sizes and seed. Measured margins have the measured sizes; they are for testing the model, and copy
+    what a law would have drawn.
     """
     from fedgen.io import write
     from fedgen.provenance import record
@@ -60,19 +96,31 @@ def sample(
     path = _choose(model, quiet)
     chosen = Model.builtin() if path is None else read_model(path)
     origin = "built-in" if path is None else str(path)
-    plan = make_plan(chosen, servers=servers, users=users, rooms=rooms, margins=margins, seed=seed)
+    scenario = _scenario(config, move_hub_users, decentralize)
+    plan = make_plan(chosen, servers=servers, users=users, rooms=rooms, margins=margins, scenario=scenario, seed=seed)
+    if not quiet:
+        terminal.remark(f"assumed: {line}" for line in plan.assumptions())
     output = output or Path(_name(plan))
     check_federation(output, format, force=force, inputs=() if path is None else (path,), plan=plan.to_dict())
     with terminal.progress(quiet) as progress:
         federation = draw(chosen, plan, progress)
+    moved = federation.n_servers - plan.servers
     result = {
         **counts(federation),
         "load_per_user": load_per_user(federation.users_per_server, load(federation).tx),
+        **({"moved": moved} if plan.scenario.decentralize else {}),
+        "scenario": plan.scenario.title,
         "seed": seed,
         "model": origin,
         "output": str(output),
     }
     provenance = record(context.obj, seed=seed, inputs={origin: chosen.digest})
+    provenance["growth"] = {
+        "scenario": plan.scenario.title,
+        "assumed": plan.assumptions(),
+        "servers_drawn": plan.servers,
+        "users_moved": moved,
+    }
     write(federation, output, format, force=force, jobs=jobs, plan=plan.to_dict(), provenance=provenance)
     terminal.ignore_interrupts()
     if json:
@@ -92,6 +140,21 @@ def _choose(model: Path | None, quiet: bool) -> Path | None:
     return found
 
 
+def _scenario(config: Path | None, move_hub_users: float | None, factor: float | None) -> "Scenario | None":
+    """What is assumed: the file, and the flags before it."""
+    from fedgen.errors import UsageError
+    from gen.decentralization import Decentralization
+    from gen.scenario import Scenario, read_scenario
+
+    scenario = Scenario() if config is None else read_scenario(config)
+    if move_hub_users is not None and factor is not None:
+        raise UsageError("--move-hub-users and --decentralize are two targets of one move; give one of them")
+    if move_hub_users is None and factor is None:
+        return scenario
+    return replace(scenario, decentralize=Decentralization(move_hub_users=move_hub_users, effective_servers=factor))
+
+
 def _name(plan: "Plan") -> str:
     measured = "-measured" if plan.margins == "measured" else ""
-    return f"federation-s{plan.servers}-u{plan.users}-r{plan.rooms}{measured}-seed{plan.seed}"
+    moved = "-moved" if plan.scenario.decentralize else ""
+    return f"federation-s{plan.servers}-u{plan.users}-r{plan.rooms}{measured}{moved}-seed{plan.seed}"

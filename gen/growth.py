@@ -1,0 +1,116 @@
+r"""Growth laws: what is declared about a federation that is larger than the measured one.
+
+One snapshot says nothing about growth, so nothing here is fitted. Every law is a parameter with a default and a
+sentence (:meth:`Growth.assumptions`); all of them are powers of :math:`\sigma = S'/S`, how many times as many servers
+there are (docs/growth.md derives what follows from them):
+
+.. math::
+    U' = \sigma^a U, \quad R' = \sigma^\rho R, \quad M' = \sigma^{a + \delta} M, \quad K' = \sigma^{1 + \kappa} K,
+    \quad n_h' = \sigma^\eta n_h, \quad H' = \sigma^\chi H
+
+with the *reach* of rooms, how far the tails of k and u go, and the locality :math:`\mu` of who meets whom. The mean
+room has :math:`M'/R'` users on :math:`K'/R'` servers; where that grows every room does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Literal, get_args
+
+import numpy as np
+
+from fedgen.errors import UsageError
+
+Reach = Literal["bounded", "natural", "proportional"]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What is declared, each as an exponent of the factor of servers but for ``reach`` and ``locality``.
+
+    Attributes:
+        users: a, of all users.
+        rooms: rho, of rooms.
+        rooms_per_user: delta, of the mean number of rooms of a user.
+        rooms_per_server: kappa, of the mean number of rooms of a server.
+        hub_users: eta, of the users of each head server: 1 keeps its share if a is 1, 0 freezes it.
+        hub_number: chi, of how many head servers there are.
+        reach: of rooms: ``bounded`` by the largest that were measured; ``natural``, as far as the tail laws go; or
+            ``proportional``, the largest rooms keep their share of users and servers, and stay as few.
+        locality: mu, the share of contacts that come from anywhere rather than from the own region.
+
+    Raises:
+        UsageError: an exponent is no finite number, locality is outside [0, 1], or no such reach.
+    """
+
+    users: float = 1.0
+    rooms: float = 1.0
+    rooms_per_user: float = 0.0
+    rooms_per_server: float = 0.0
+    hub_users: float = 1.0
+    hub_number: float = 0.0
+    reach: Reach = "bounded"
+    locality: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in EXPONENTS:
+            value = getattr(self, name)
+            if not number(value):
+                raise UsageError(f"growth.{name}: {value!r} is not an exponent; give a number")
+        if self.reach not in get_args(Reach):
+            raise UsageError(f"growth.reach: {self.reach!r} is not known; give {', '.join(get_args(Reach))}")
+        mu = self.locality
+        if not number(mu) or not 0.0 <= mu <= 1.0:
+            raise UsageError(f"growth.locality: {mu!r} is not a share; give a number from 0 to 1")
+
+    @property
+    def hubs_fall_behind(self) -> bool:
+        """Whether the head servers lose their share of the users."""
+        return self.hub_users + self.hub_number < self.users
+
+    def assumptions(self) -> dict[str, str]:
+        """A sentence for each parameter, by its name."""
+        return {
+            "users": f"all users grow as servers^{self.users:g}"
+            + _by_sign(self.users - 1.0, ": as many to a server as measured", "more to a server", "fewer to a server"),
+            "rooms": f"rooms grow as servers^{self.rooms:g}"
+            + _by_sign(self.rooms, ": as many as measured", "", "fewer than measured"),
+            "rooms_per_user": f"the rooms of a user grow as servers^{self.rooms_per_user:g}"
+            + _by_sign(self.rooms_per_user, ": as measured"),
+            "rooms_per_server": f"the rooms of a server grow as servers^{self.rooms_per_server:g}"
+            + _by_sign(self.rooms_per_server, ": as measured"),
+            "hub_users": f"the users of a hub grow as servers^{self.hub_users:g}"
+            + _by_sign(self.hub_users, ": hubs are frozen")
+            + (": hubs keep their share" if self.hub_users == self.users and self.hub_number == 0.0 else ""),
+            "hub_number": f"the number of hubs grows as servers^{self.hub_number:g}"
+            + _by_sign(self.hub_number, ": as many as measured"),
+            "reach": _REACHES[self.reach],
+            "locality": f"{self.locality:.0%} of contacts are from anywhere, the others from regions "
+            "as large as the measured federation, which share hubs",
+        }
+
+
+EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("reach", "locality"))
+_REACHES: dict[str, str] = {
+    "bounded": "no room is larger than any measured one, but for what the mean room grows by",
+    "natural": "the largest room is as large as the tail laws of servers and users per room make it",
+    "proportional": "the largest rooms keep their share of users and servers, and stay as few",
+}
+
+
+def number(value: object) -> bool:
+    """Whether it is a finite number; no bool, which Python counts as one."""
+    return whole(value) or (isinstance(value, float | np.floating) and isfinite(value))
+
+
+def whole(value: object) -> bool:
+    """Whether it is a whole number; no bool, which Python counts as one."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _by_sign(value: float, zero: str, above: str = "", below: str = "") -> str:
+    if value == 0.0:
+        return zero
+    words = above if value > 0.0 else below
+    return f": {words}" if words else ""
