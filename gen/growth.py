@@ -71,32 +71,48 @@ class Growth:
 
     def assumptions(self) -> dict[str, str]:
         """A sentence for each parameter, by its name."""
+        a, rho, eta, chi = self.users, self.rooms, self.hub_users, self.hub_number
+        shares = eta + chi - a
         return {
-            "users": f"all users grow as servers^{self.users:g}"
-            + _by_sign(self.users - 1.0, ": as many to a server as measured", "more to a server", "fewer to a server"),
-            "rooms": f"rooms grow as servers^{self.rooms:g}"
-            + _by_sign(self.rooms, ": as many as measured", "", "fewer than measured"),
-            "rooms_per_user": f"the rooms of a user grow as servers^{self.rooms_per_user:g}"
-            + _by_sign(self.rooms_per_user, ": as measured"),
-            "rooms_per_server": f"the rooms of a server grow as servers^{self.rooms_per_server:g}"
-            + _by_sign(self.rooms_per_server, ": as measured"),
-            "hub_users": f"the users of a hub grow as servers^{self.hub_users:g}"
-            + _by_sign(self.hub_users, ": hubs are frozen")
-            + (": hubs keep their share" if self.hub_users == self.users and self.hub_number == 0.0 else ""),
-            "hub_number": f"the number of hubs grows as servers^{self.hub_number:g}"
-            + _by_sign(self.hub_number, ": as many as measured"),
-            "reach": _REACHES[self.reach],
-            "locality": f"{self.locality:.0%} of contacts are from anywhere, the others from regions "
-            "as large as the measured federation, which share hubs",
+            "users": f"users ~ servers^{a:g}: "
+            + _by_sign(a - 1, "as many to a server as measured", "more to a server", "fewer to a server"),
+            "rooms": f"rooms ~ servers^{rho:g}: "
+            + (
+                "as many as measured, so that every room grows"
+                if rho == 0
+                else _by_sign(rho - a, "as many to a user as measured", "more to a user", "fewer to a user")
+            ),
+            "rooms_per_user": f"rooms of a user ~ servers^{self.rooms_per_user:g}: "
+            + _by_sign(self.rooms_per_user, "as measured", "people join more", "people join fewer"),
+            "rooms_per_server": f"rooms of a server ~ servers^{self.rooms_per_server:g}: "
+            + _by_sign(self.rooms_per_server, "as measured", "more than measured", "fewer than measured"),
+            "hub_users": f"users of a hub ~ servers^{eta:g}: "
+            + ("as many as measured, hubs are frozen; " if eta == 0 else "")
+            + _by_sign(shares, "hubs keep their share of the users", "their share grows", "their share falls"),
+            "hub_number": f"hubs ~ servers^{chi:g}: "
+            + _by_sign(chi, "as many as measured", "more than measured", "fewer than measured"),
+            "reach": f"reach of rooms {self.reach}: {_REACHES[self.reach]}",
+            "locality": f"locality {self.locality:g}: "
+            + (
+                "who meets whom is within regions as large as the measured federation, which share its hubs"
+                if self.locality == 0
+                else "all are one pool, in which nobody meets anybody twice but by chance"
+                if self.locality == 1
+                else f"{self.locality:.0%} of contacts come from beyond the own region"
+            ),
         }
 
 
 EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("reach", "locality"))
 _REACHES: dict[str, str] = {
-    "bounded": "no room is larger than any measured one, but for what the mean room grows by",
-    "natural": "the largest room is as large as the tail laws of servers and users per room make it",
-    "proportional": "the largest rooms keep their share of users and servers, and stay as few",
+    "bounded": "none is larger than any measured one, but for what the mean room grows by",
+    "natural": "as far as the tail laws of servers and users per room go",
+    "proportional": "the largest keep their share of users and servers, and stay as few",
 }
+
+
+def _by_sign(value: float, zero: str, above: str, below: str) -> str:
+    return zero if value == 0 else above if value > 0 else below
 
 
 def number(value: object) -> bool:
@@ -107,10 +123,3 @@ def number(value: object) -> bool:
 def whole(value: object) -> bool:
     """Whether it is a whole number; no bool, which Python counts as one."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _by_sign(value: float, zero: str, above: str = "", below: str = "") -> str:
-    if value == 0.0:
-        return zero
-    words = above if value > 0.0 else below
-    return f": {words}" if words else ""

@@ -196,7 +196,7 @@ def make_plan(
         head_users=of_heads,
         head_copies=copies,
         head_memberships=head_memberships,
-        head_presence=head_presence(model, sizes.servers, sizes.users, sizes.memberships, scenario)[:kept],
+        head_presence=head_presence(model, sizes.servers, sizes.users, sizes.rooms, sizes.memberships, scenario)[:kept],
         room_servers=sigma ** (1.0 + scenario.growth.rooms_per_server) * model.sizes.rooms / sizes.rooms,
         seed=int(seed),
         model=model.digest,

@@ -12,7 +12,7 @@ in proportion and only sizes are asked for that do not go together, M and K are 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isfinite, log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +49,7 @@ def grown_sizes(model: Model, scenario: Scenario) -> Sizes:
         max(users, rooms),
         users * rooms,
     )
-    kept = head_presence(model, servers, users, memberships, scenario)
+    kept = head_presence(model, servers, users, rooms, memberships, scenario)
     of_heads = (float(model.heads.rooms @ kept) + _left_alone(model, kept)) * rooms / measured.rooms
     of_body = (measured.presences - int(model.heads.rooms.sum())) * servers / measured.servers
     presences = declared.within(
@@ -72,18 +72,20 @@ def head_users(model: Model, servers: int, users: int, scenario: Scenario) -> Fl
     return np.asarray(model.heads.users * sigma ** (growth.hub_users + growth.hub_number))
 
 
-def head_presence(model: Model, servers: int, users: int, memberships: int, scenario: Scenario) -> Floats:
+def head_presence(model: Model, servers: int, users: int, rooms: int, memberships: int, scenario: Scenario) -> Floats:
     """(heads,) q, the share of its rooms that each head server of the model keeps.
 
     A room has its head servers with their measured share of its users. So a head server that stays behind the growth
-    of all memberships is in fewer rooms, not in all of them with ever fewer users.
+    of all memberships is in fewer rooms, not in all of them with ever fewer users; and never in more than it has
+    memberships.
     """
-    growth = scenario.growth
-    if not growth.hubs_fall_behind:
-        return np.ones(len(model.heads.users))
-    times = head_users(model, servers, users, scenario) / model.heads.users
+    heads, growth = model.heads, scenario.growth
+    times = head_users(model, servers, users, scenario) / heads.users
     times *= (servers / model.sizes.servers) ** growth.rooms_per_user
-    return np.minimum(times / (memberships / model.sizes.memberships), 1.0)
+    most = times * heads.memberships / (heads.rooms * (rooms / model.sizes.rooms))
+    if growth.hubs_fall_behind:
+        most = np.minimum(most, times / (memberships / model.sizes.memberships))
+    return np.minimum(most, 1.0)
 
 
 def _left_alone(model: Model, kept: Floats) -> float:
@@ -138,9 +140,13 @@ class _Declared:
         wanted = besides + base * self.sigma**exponent
         if self.strictly and not low - 1 <= wanted <= high + 1:
             least, most = exponent_range(base, low - besides, high - besides, self.sigma)
-            raise InfeasibleError(
-                f"growth.{name}: {exponent:g} makes {wanted:.0f} {what}, which takes {low} to {high}; "
+            mend = (
                 f"with the other assumptions give {least:.2f} to {most:.2f}"
+                if isfinite(least) and isfinite(most)
+                else "with the other assumptions no exponent mends that; give growth.rooms nearer to growth.users"
+            )
+            raise InfeasibleError(
+                f"growth.{name}: {exponent:g} makes {wanted:.0f} {what}, which takes {low} to {high}; {mend}"
             )
         return max(low, min(high, round(wanted)))
 
