@@ -1,0 +1,120 @@
+r"""How far forecasts of new users and servers may be off: they come in clumps, room by room.
+
+Seen a room alone, :math:`g_r` of its users are in no other one that was seen. What is forecast to come,
+:math:`\hat\Delta`, is little else than a multiple of :math:`\sum_r g_r` over the rooms seen; what will come is such a
+sum over the rooms to be seen. Rooms come in no order, so both are sums over draws from one law of rooms, and the error
+is
+
+.. math:: \ln \hat\Delta - \ln \Delta \sim \ln \sum_{r = 1}^{R} g_r - \ln \frac{1}{t - 1} \sum_{r = 1}^{(t - 1) R} g'_r.
+
+Its distribution is simulated: each measured room comes a Poisson(1) number of times among those seen and Poisson(t - 1)
+among those to come; rooms larger than all that were seen come as often as the tail law of rooms says, with sizes from
+that law. In a room of u users of some type :math:`g_r` is u times the share that such users are of all memberships in
+rooms of the type, and Poisson about that. For servers the same with k and presences. Where heavy-tailed sizes make
+:math:`\sum g_r^2` large a few rooms decide, and the interval is as wide as that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fitting.classes import KINDS, pair_kind
+
+if TYPE_CHECKING:
+    from fedgen.federation import Floats, Integers
+    from fitting.laws.law import Law
+    from fitting.model import Model
+
+REPLICATES = 2000
+_ONE_BY_ONE = 256
+"""So many rows of rooms, those of most newcomers, are drawn; the sum over the others is nearly normal."""
+_COVERAGE = (0.025, 0.975)
+_MOST = 1e15
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Of 95 %."""
+
+    low: float
+    high: float
+
+
+def users_interval(model: Model, factor: float, new: float, rng: np.random.Generator) -> Interval:
+    """The interval of U at ``factor`` >= 1 times the rooms, where ``new`` more users are forecast."""
+    users, profiles = model.users, model.profiles
+    single = users.rooms[profiles.user] == 1
+    n_types = len(model.types.kind)
+    singles = np.bincount(profiles.type[single], users.number[profiles.user[single]], minlength=n_types)
+    return _interval(model, model.rooms.users, singles, model.laws["u"].tail_law, factor, model.sizes.users, new, rng)
+
+
+def servers_interval(model: Model, factor: float, new: float, rng: np.random.Generator) -> Interval:
+    """The interval of S at ``factor`` >= 1 times the rooms, where ``new`` more servers are forecast."""
+    presences = model.presences
+    single = (model.servers.rooms == 1)[presences.server]
+    singles = np.bincount(presences.type[single], presences.number[single], minlength=len(model.types.kind))
+    return _interval(
+        model, model.rooms.servers, singles, model.laws["k"].tail_law, factor, model.sizes.servers, new, rng
+    )
+
+
+def _interval(
+    model: Model,
+    sizes: Integers,
+    singles: Floats,
+    law: Law | None,
+    factor: float,
+    seen: int,
+    new: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """``sizes``: (rows of rooms,) u or k; ``singles``: (types,) units in one room alone."""
+    total = float(singles.sum())
+    if new <= 0 or total <= 0 or factor <= 1:
+        return Interval(seen + new, seen + new)
+    rooms = model.rooms
+    kind = pair_kind(rooms.servers, rooms.users - rooms.servers + 1)
+    type_ = np.searchsorted(model.types.community * KINDS + model.types.kind, rooms.community * KINDS + kind)
+    slots = np.bincount(type_, sizes * rooms.number, minlength=len(singles))
+    share = singles / np.maximum(slots, 1)
+    clump, number = share[type_] * sizes, rooms.number.astype(np.float64)
+    larger = _Larger(law, sizes, rooms.number, total / float(sizes @ rooms.number))
+    seen_again = _sums(clump, number, 1.0, larger, rng)
+    to_come = _sums(clump, number, factor - 1.0, larger, rng)
+    # One unit at the least on either side: none would be infinitely far off.
+    error = np.log(np.maximum(seen_again, 1.0)) - np.log(np.maximum(to_come, 1.0) / (factor - 1.0))
+    low, high = (new * float(np.exp(-np.quantile(error, level))) for level in reversed(_COVERAGE))
+    return Interval(seen + low, seen + high)
+
+
+def _sums(clump: Floats, number: Floats, effort: float, larger: _Larger, rng: np.random.Generator) -> Floats:
+    """(REPLICATES,) newcomers in all rooms, with ``effort`` times as many of them as there were."""
+    largest = np.argsort(-clump, kind="stable")[:_ONE_BY_ONE]
+    means = np.delete(clump * number, largest).sum() * effort
+    deviation = np.sqrt(np.delete(clump**2 * number, largest).sum() * effort)
+    often = rng.poisson(effort * number[largest], size=(REPLICATES, len(largest)))
+    mean = often @ clump[largest] + np.maximum(means + deviation * rng.standard_normal(REPLICATES), 0.0)
+    return rng.poisson(np.minimum(mean + larger.sums(effort, rng), _MOST)).astype(np.float64)
+
+
+class _Larger:
+    """Rooms larger than all that were seen, as many as the tail law makes, ``share`` of their members single."""
+
+    def __init__(self, law: Law | None, sizes: Integers, number: Integers, share: float) -> None:
+        self._law, self._share, self._beyond, self._expected = law, share, 0.0, 0.0
+        if law is not None:
+            self._beyond = float(law.survival(np.array([sizes.max() + 1.0]))[0])
+            self._expected = self._beyond * float(number[sizes >= law.xmin].sum())
+
+    def sums(self, effort: float, rng: np.random.Generator) -> Floats:
+        """(REPLICATES,) their newcomers."""
+        often = rng.poisson(effort * self._expected, size=REPLICATES)
+        if self._law is None or not often.any():
+            return np.zeros(REPLICATES)
+        level = np.maximum(self._beyond * (1.0 - rng.random(int(often.sum()))), 1e-300)
+        sizes = np.asarray(self._law.inverse_survival(level), dtype=np.float64)
+        return self._share * np.bincount(np.repeat(np.arange(REPLICATES), often), sizes, minlength=REPLICATES)
