@@ -18,6 +18,7 @@ import numpy as np
 
 from fedgen.errors import InfeasibleError, UsageError
 from fedgen.provenance import versions
+from fitting.crawl import larger_crawl
 from fitting.model import Model
 from gen.apportion import reconcile
 from gen.decentralization import hub_servers, largest_hubs, movers
@@ -29,12 +30,15 @@ Margins = Literal["drawn", "measured"]
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
+    from fitting.crawl import Crawl
     from fitting.model import Sizes
 
 
 _BYTES_PER_ROW = 130
 _BYTES_PER_PRESENCE = 160
 _SLACK = 1e-9
+TRUSTED = 2
+"""Up to so many times the rooms a larger crawl is a forecast: there the series of Good and Toulmin (1956) converges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Plan:
         model: digest of the model.
         measured: sizes of the measurement.
         scenario: what was assumed.
+        crawl: the larger crawl that is drawn from; None: the model itself is.
         margins: ``drawn`` from the laws, or as ``measured``.
     """
 
@@ -73,6 +78,7 @@ class Plan:
     measured: Sizes
     scenario: Scenario
     margins: Margins = "drawn"
+    crawl: Crawl | None = None
 
     @property
     def heads_kept(self) -> int:
@@ -82,16 +88,20 @@ class Plan:
     @property
     def regions(self) -> int:
         """How many federations like the measured one this one is, as who meets whom goes: in servers and in rooms."""
+        if self.crawl is not None:
+            return 1
         return max(1, round(min(self.servers / self.measured.servers, self.rooms / self.measured.rooms)))
 
     @property
     def server_rooms(self) -> float:
-        """How many times as many rooms as measured the mean server has."""
+        """How many times as many rooms as in the model the mean server has."""
+        if self.crawl is not None:
+            return 1.0
         return self.presences / self.servers / (self.measured.presences / self.measured.servers)
 
     @property
     def room_users_beyond(self) -> float:
-        """How many times as many users beyond one per server the mean room has."""
+        """How many times as many users beyond one per server as in the model the mean room has."""
         s = self.measured
         return (self.memberships - self.presences) / self.rooms / max((s.memberships - s.presences) / s.rooms, _SLACK)
 
@@ -110,7 +120,7 @@ class Plan:
                 "mode": scenario.mode,
                 **{name: size / getattr(measured, name) for name, size in sizes.items()},
                 "rooms_per_user": self.memberships / self.users / (measured.memberships / measured.users),
-                "rooms_per_server": self.server_rooms,
+                "rooms_per_server": self.presences / self.servers / (measured.presences / measured.servers),
                 "users_per_room": self.memberships / self.rooms / (measured.memberships / measured.rooms),
                 "servers_per_room": self.presences / self.rooms / (measured.presences / measured.rooms),
                 "head_servers": len(self.head_users),
@@ -133,6 +143,8 @@ class Plan:
             given = {name: getattr(scenario, name) for name in ("users", "rooms")}
             of |= {name: f"{size} {name}, as given" for name, size in given.items() if size is not None}
             lines = list(of.values())
+        if self.crawl is not None:
+            lines = _sentences(self.crawl)
         if scenario.decentralize is not None:
             lines.append(scenario.decentralize.assumption())
         return lines
@@ -178,6 +190,8 @@ def make_plan(
     )
     if margins == "measured":
         _as_measured(model.sizes, scenario)
+    if scenario.mode == "crawl":
+        return _crawl(model, scenario, seed)
     sizes = grown_sizes(model, scenario)
     copies, of_heads = _heads(model, sizes, scenario)
     if margins == "measured":
@@ -204,6 +218,34 @@ def make_plan(
         scenario=scenario,
         margins=margins,
     )
+
+
+def _crawl(model: Model, scenario: Scenario, seed: int) -> Plan:
+    """The plan of a larger crawl: that of a model which is grown to it, at its size."""
+    seen = model.sizes.rooms
+    crawl = larger_crawl(model, scenario.rooms or round((scenario.factor or 1.0) * seen), seed)
+    plan = make_plan(crawl.model, seed=seed)
+    return replace(plan, model=model.digest, measured=model.sizes, scenario=scenario, crawl=crawl)
+
+
+def _sentences(crawl: Crawl) -> list[str]:
+    """What a larger crawl is expected to find, and how far that is to be trusted."""
+    lines = [
+        f"{crawl.factor:g} times as many rooms of the same federation were seen: an estimate, not a law of growth",
+        *(
+            f"that finds {found} {name}, within {interval.low:.0f} to {interval.high:.0f} in 95 % of cases"
+            for name, found, interval in (
+                ("servers", crawl.servers, crawl.servers_interval),
+                ("users", crawl.users, crawl.users_interval),
+            )
+        ),
+    ]
+    if crawl.factor > TRUSTED:
+        lines.append(
+            f"beyond {TRUSTED} times the rooms that were seen this is a warning, not a forecast: "
+            "those never seen may be unlike those seen"
+        )
+    return lines
 
 
 def _as_measured(measured: Sizes, scenario: Scenario) -> None:

@@ -60,6 +60,7 @@ def sample(
 
 def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
     """Draw the federation of a plan (:func:`gen.plan.make_plan`)."""
+    model = model if plan.crawl is None else plan.crawl.model
     progress("drawing rooms", 0, 4)
     rooms = draw_rooms(model, plan)
     progress("drawing servers", 1, 4)
