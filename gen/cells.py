@@ -21,7 +21,7 @@ from gen.sample import draw
 from gen.sweep import factor_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from multiprocessing.connection import Connection
 
     from fitting.model import Model

@@ -81,7 +81,7 @@ class Growth:
         )
 
     def exponents(self) -> dict[str, float]:
-        r"""The exponents over :math:`\sigma` that follow exactly, by the names of :class:`fedgen.statistics.outline.Outline`.
+        r"""The exponents over :math:`\sigma` that follow exactly, by the statistics of :mod:`fedgen.statistics.outline`.
 
         What follows only for large :math:`\sigma`, or with the measured numbers, is left out.
 
@@ -90,12 +90,14 @@ class Growth:
         - *Presences* are :math:`K' = (R'/R) \sum_h q_h m_h + \sigma^{1 + \kappa} (K - K_h)` (:mod:`gen.sizes`), a power
           of :math:`\sigma` only if both terms have the same: where no hub falls behind (:math:`q_h = 1`) and
           :math:`\rho = 1 + \kappa`.
-        - *Largest server*: a hub has :math:`\sigma^\eta` its users. It is the largest server as long as no other outgrows
-          it, for which it has to keep its share (:math:`\chi = 0, \eta \ge a`). Its share of users: :math:`\eta - a`.
+        - *Largest server*: a hub has :math:`\sigma^\eta` times its users. It stays the largest server where it keeps
+          its share (:math:`\chi = 0, \eta \ge a`); else another may outgrow it. Its share of users:
+          :math:`\eta - a`.
         - *Largest room*: with proportional reach its share of servers and users stays, so 1 and a.
-        - *All that rooms decide*. Where a room keeps its mean servers and users (:math:`\rho = 1 + \kappa`, :math:`\rho =
-          a + \delta`), their law (bounded reach), the hubs' part in it (:math:`\eta + \chi = a`) and a user the number of
-          rooms (:math:`\delta = 0`), every room is another draw of a measured one. With :math:`\sum_r W_r = U`
+        - *All that rooms decide*. Where a room keeps its mean servers and users (:math:`\rho = 1 + \kappa`,
+          :math:`\rho = a + \delta`), their law (bounded reach) and the hubs' part in it (:math:`\eta + \chi = a`), and
+          a user the number of rooms (:math:`\delta = 0`), every room is another draw of a measured one. With
+          :math:`\sum_r W_r = U`
 
           .. math:: T/U = \frac{\sum_r W_r (k_r - 1)}{\sum_r W_r}
 
@@ -151,7 +153,11 @@ class Growth:
 
 EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("reach", "locality"))
 _OF_ROOMS = (
-    *(f"{margin}_{part}" for margin in ("servers_per_room", "users_per_room") for part in ("median", "p90", "p99", "max")),
+    *(
+        f"{margin}_{part}"
+        for margin in ("servers_per_room", "users_per_room")
+        for part in ("median", "p90", "p99", "max")
+    ),
     "load_per_user",
 )
 _REACHES: dict[str, str] = {

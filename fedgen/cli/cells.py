@@ -165,7 +165,7 @@ def read_cell(path: Path) -> "Outline | None":
 
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])["statistics"]
-        values = {one.name: found[one.name] for one in fields(Outline)}
+        values: dict[str, Any] = {one.name: found[one.name] for one in fields(Outline)}
     except (OSError, msgspec.MsgspecError, KeyError, TypeError):
         return None
     return Outline(**{name: nan if value is None else value for name, value in values.items()})

@@ -87,9 +87,7 @@ def check_ensemble(
             check_federation(folder / name, "parquet", force=force, plan=plans[name])
 
 
-def check_sweep(
-    folder: Path, plan: Mapping[str, Any], *, force: bool, inputs: tuple[Path, ...] = ()
-) -> None:
+def check_sweep(folder: Path, plan: Mapping[str, Any], *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
     """Refuse a folder that :mod:`fedgen.cli.cells` could not fill, or that holds anything else.
 
     Args:

@@ -98,15 +98,20 @@ def print_trends(trends: "Trends") -> None:
     )  # fmt: skip
     rows = []
     for name in swept.scenarios:
-        at_most = {
-            statistic: trends.bands(name, statistic)[-1].median
+        load, share, servers, largest = (
+            trends.bands(name, statistic)[-1].median
             for statistic in ("load_per_user", "hub_share_tx", "effective_servers", "largest_tx")
-        }
-        found = trends.exponent(name, "load_per_user")
-        rows.append((name, *at_most.values(), *_exponent_words(found), trends.declared(name).get("load_per_user")))
+        )
+        found = _exponent_words(trends.exponent(name, "load_per_user"))
+        declared = trends.declared(name).get("load_per_user")
+        rows.append((name, load, share, servers, _whole(largest), *found, declared))
     seeds = "1 seed" if swept.seeds == 1 else f"medians over {swept.seeds} seeds"
     terminal.print_table(f"{swept.title}: at {factor_word(swept.factors[-1])} times the servers, {seeds}", header, rows)
     print(f"\n{verdict(trends)}")
+
+
+def _whole(value: float) -> float | int:
+    return round(value) if value >= 1000 else value
 
 
 def _exponent_words(found: "Exponent") -> tuple[float, str]:
@@ -127,11 +132,14 @@ def verdict(trends: "Trends") -> str:
             largest.setdefault(move.answer, move)
     if not largest:
         return "Which assumption moves the answer most: none, whatever they move is within the bands over seeds."
-    words = [
-        f"{move.scenario} ({', '.join(swept.differs(move.scenario))}) {LABELS[move.answer]} "
-        f"by a factor of {2.0**move.log2_ratio:.3g}"
-        for move in largest.values()
-    ]
+    moved: dict[str, list[str]] = {}
+    for move in largest.values():
+        moved.setdefault(move.scenario, []).append(f"{LABELS[move.answer]} by {2.0**move.log2_ratio:.3g}")
+    words = [f"{name} ({', '.join(swept.differs(name))}) multiplies {_and(what)}" for name, what in moved.items()]
     unmoved = [LABELS[answer] for answer in dict.fromkeys(move.answer for move in ranking) if answer not in largest]
-    rest = f"; none moves {', '.join(unmoved)} beyond the bands over seeds" if unmoved else ""
+    rest = f"; none moves {_and(unmoved)} beyond the bands over seeds" if unmoved else ""
     return f"Which assumption moves the answer most: against {swept.reference}, {'; '.join(words)}{rest}."
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words)

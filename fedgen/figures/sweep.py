@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 ABREAST = 2
 _HEIGHT = 2.2
 """Inches of a row of panels."""
-_NAME = 0.4
-"""Of the width of the plot, what the names to the right of it take."""
 _LETTERS = 23
 _APART = 0.075
 """Of the height of a panel, how far apart names are."""
+_ACROSS = "times as many servers as measured; medians over seeds, bands 5 to 95 %, dotted: declared slope"
 _LEAST_SPAN = 0.6
 """Decades that an axis shows at least, so that noise does not look like a trend."""
 _COLOURS = (style.BLUE, style.RED, style.YELLOW)
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2))
+_DARK_YELLOW = "#8A6A10"
+"""For letters, which have to be darker than lines to be read."""
 _GUIDE = {"color": style.GREY, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 1.5}
 
 
@@ -77,7 +78,9 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]]) -> Fi
             axes.remove()
         for axes, (title, lines) in zip(grid, panels.items(), strict=False):
             _draw(axes, title, np.array(factors, dtype=np.float64), lines)
-        figure.supxlabel("times as many servers as measured; lines are medians over seeds, bands 5 to 95 %")
+        figure.supxlabel(
+            "times as many servers as measured; medians over seeds, bands 5 to 95 %, dotted: declared slope"
+        )
         return style.settled(figure)
 
 
@@ -141,11 +144,10 @@ def _number_factors(axes: Axes, factors: Floats) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     span = max(float(factors[-1] / factors[0]), 2.0)
-    shown, last = [], 0.0
+    shown: list[float] = []
     for factor in factors.tolist():
-        if not shown or np.log(factor / last) > 0.08 * np.log(span):
+        if not shown or np.log(factor / shown[-1]) > 0.08 * np.log(span):
             shown.append(factor)
-            last = factor
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"×{factor:g}" for factor in shown])
@@ -178,16 +180,16 @@ def _name(axes: Axes, factors: Floats, ends: Mapping[int, float], lines: Sequenc
     moved = apart(list(where.values()), min(_APART, 1.0 / max(len(where), 1)))
     for (at, place), target in zip(where.items(), moved, strict=True):
         how = look(at)
-        axes.annotate(
+        colour = how["color"]
+        leader = {"color": colour, "dashes": how.get("dashes", ()), "linewidth": 0.5, "clip_on": False}
+        axes.plot((right + 0.01, 1.03, 1.09, 1.1), (place, place, target, target), transform=axes.transAxes, **leader)
+        axes.text(
+            1.11,
+            target,
             style.shortened(style.printable(lines[at].name), _LETTERS),
-            xy=(right, place),
-            xytext=(1.07, target),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
+            transform=axes.transAxes,
             fontsize=style.SMALL,
-            color=how["color"] if how["color"] != style.YELLOW else "#8A6A10",  # dark enough to be read
+            color=_DARK_YELLOW if colour == style.YELLOW else colour,
             verticalalignment="center",
-            annotation_clip=False,
             parse_math=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": how["color"], "shrinkA": 1, "shrinkB": 1},
         )
