@@ -81,7 +81,7 @@ class Growth:
         )
 
     def exponents(self) -> dict[str, float]:
-        r"""The exponents over :math:`\sigma` that follow exactly, by the statistics of :mod:`fedgen.statistics.outline`.
+        r"""The exponents over :math:`\sigma` that follow exactly, by statistic of :mod:`fedgen.statistics.outline`.
 
         What follows only for large :math:`\sigma`, or with the measured numbers, is left out.
 

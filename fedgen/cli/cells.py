@@ -134,7 +134,7 @@ class Folder:
 
     def _read(self) -> dict["Cell", "Outline"]:
         """The cells that are there; one that cannot be read is none."""
-        found = {cell: read_cell(self.place(cell)) for cell in self.plans}
+        found = {cell: read_cell(self.place(cell), cell) for cell in self.plans}
         return {cell: one for cell, one in found.items() if one is not None}
 
     def _draw(self, outlines: dict["Cell", "Outline"], jobs: int, progress: "Progress") -> None:
@@ -155,20 +155,21 @@ class Folder:
             progress(stage, done, total)
 
 
-def read_cell(path: Path) -> "Outline | None":
+def read_cell(path: Path, cell: "Cell") -> "Outline | None":
     """The outline in the file of a cell; None if there is none."""
-    from dataclasses import fields
-
     import msgspec
 
-    from fedgen.statistics.outline import Outline
+    from fedgen.statistics.outline import LABELS, Outline
 
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])["statistics"]
-        values: dict[str, Any] = {one.name: found[one.name] for one in fields(Outline)}
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        values = msgspec.convert(found["statistics"], dict[str, int | float | None])
+    except (OSError, msgspec.MsgspecError, KeyError):
         return None
-    return Outline(**{name: nan if value is None else value for name, value in values.items()})
+    if values.keys() != LABELS.keys() or any(found.get(key) != value for key, value in asdict(cell).items()):
+        return None
+    numbers: dict[str, Any] = {name: nan if value is None else value for name, value in values.items()}
+    return Outline(**numbers)
 
 
 def as_csv(outlines: Mapping["Cell", "Outline"]) -> bytes:
