@@ -21,7 +21,7 @@ from gen.sample import draw
 from gen.sweep import factor_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from multiprocessing.connection import Connection
 
     from fitting.model import Model
@@ -70,7 +70,7 @@ def plan_cells(model: Model, sweep: Sweep, seed: int) -> dict[Cell, Plan]:
     }
 
 
-def draw_cells(model: Model, plans: Mapping[Cell, Plan], jobs: int = 1) -> Iterator[tuple[Cell, Outline]]:
+def draw_cells(model: Model, plans: Mapping[Cell, Plan], jobs: int = 1) -> Generator[tuple[Cell, Outline]]:
     """The outline of every cell, as soon as it is there.
 
     Args:

@@ -32,13 +32,13 @@ class Move:
         scenario: that differs from the reference.
         answer: a statistic of :data:`ANSWERS`.
         log2_ratio: of its median to the reference's; NaN where one of them is not above 0.
-        beyond_seeds: whether it is more than chance: the 5-95 % bands over seeds do not overlap.
+        beyond_seeds: whether it is more than chance: the 5-95 % bands over seeds do not overlap; None with one seed.
     """
 
     scenario: str
     answer: str
     log2_ratio: float
-    beyond_seeds: bool
+    beyond_seeds: bool | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,8 @@ class Trends:
             for answer in ANSWERS if name != reference else ():
                 own, other = self.bands(name, answer)[-1], self.bands(reference, answer)[-1]
                 ratio = log2_ratio(own.median, other.median)
-                moves.append(Move(name, answer, ratio, not isnan(ratio) and not own.overlaps(other)))
+                beyond = None if self.sweep.seeds < 2 else not isnan(ratio) and not own.overlaps(other)
+                moves.append(Move(name, answer, ratio, beyond))
         return sorted(moves, key=lambda move: 0.0 if isnan(move.log2_ratio) else -abs(move.log2_ratio))
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A run that was killed goes on where it was: cells that are there are read, not d
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from math import nan
 from pathlib import Path
@@ -147,12 +148,13 @@ class Folder:
         work = {cell: max(1, plan.memberships // 1000) for cell, plan in todo.items()}
         stage, done, total = f"drawing {len(todo)} cells, thousand memberships", 0, sum(work.values())
         progress(stage, done, total)
-        for cell, one in draw_cells(self.model, todo, jobs):
-            document = {"kind": "fedgen cell", "format": 1, **asdict(cell), "statistics": asdict(one)}
-            write_file(self.place(cell), [terminal.as_json(document).encode(), b"\n"], force=True)
-            outlines[cell] = one
-            done += work[cell]
-            progress(stage, done, total)
+        with closing(draw_cells(self.model, todo, jobs)) as drawn:  # its processes end before anything else goes on
+            for cell, one in drawn:
+                document = {"kind": "fedgen cell", "format": 1, **asdict(cell), "statistics": asdict(one)}
+                write_file(self.place(cell), [terminal.as_json(document).encode(), b"\n"], force=True)
+                outlines[cell] = one
+                done += work[cell]
+                progress(stage, done, total)
 
 
 def read_cell(path: Path, cell: "Cell") -> "Outline | None":

@@ -128,16 +128,18 @@ def verdict(trends: "Trends") -> str:
         return f"Which assumption moves the answer most: {swept.reference} is the only one, nothing to compare."
     largest: dict[str, Move] = {}
     for move in ranking:
-        if move.beyond_seeds:
+        if move.beyond_seeds is not False and move.log2_ratio == move.log2_ratio and move.log2_ratio != 0.0:
             largest.setdefault(move.answer, move)
     if not largest:
-        return "Which assumption moves the answer most: none, whatever they move is within the bands over seeds."
+        return "Which assumption moves the answer most: none does beyond the bands over seeds."
     moved: dict[str, list[str]] = {}
     for move in largest.values():
         moved.setdefault(move.scenario, []).append(f"{LABELS[move.answer]} by {2.0**move.log2_ratio:.3g}")
     words = [f"{name} ({', '.join(swept.differs(name))}) multiplies {_and(what)}" for name, what in moved.items()]
     unmoved = [LABELS[answer] for answer in dict.fromkeys(move.answer for move in ranking) if answer not in largest]
     rest = f"; none moves {_and(unmoved)} beyond the bands over seeds" if unmoved else ""
+    if swept.seeds == 1:
+        rest = "; with one seed nothing tells that from chance"
     return f"Which assumption moves the answer most: against {swept.reference}, {'; '.join(words)}{rest}."
 
 
