@@ -160,7 +160,7 @@ def laws(model: Model, times: float, seeds: int) -> Iterator[str]:
             )
     yield f"### Laws of samples of {times:g} times the servers\n"
     header = ("", "law, parameter", "measured", "95 %", "refit of ×1: median (least to most)", f"refit of ×{times:g}")
-    yield from table((*header, f"×{times:g} within", f"law that fit chooses at ×{times:g}"), lines)
+    yield from table((*header, f"×{times:g} within", f"law that fit chooses at ×{times:g}, seed 1"), lines)
     yield ""
 
 
@@ -183,12 +183,13 @@ def interval(found: Exponent) -> str:
     """The exponent and its interval."""
     if isnan(found.value):
         return "–"
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    value, low, high = (round(one, 3) + 0.0 for one in (found.value, found.low, found.high))  # no -0.000
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def number(value: float, form: str) -> str:
     """A dash for none."""
-    return "–" if isnan(value) else f"{value:{form}}"
+    return "–" if isnan(value) else f"{round(value, 9) + 0.0:{form}}"
 
 
 def spread(values: Sequence[float]) -> str:
