@@ -66,6 +66,8 @@ _RIDGE = 1e-6
 """A normal prior of standard deviation 1000 on every coefficient: a mode even where all units were seen once."""
 _CHUNK = 1 << 20
 _TABLE = 256
+_NEVER = 1e-9
+"""Rates below are seen once, if at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +245,8 @@ def _quantiles(weights: Floats, rates: Floats, of: Integers, levels: Floats, *, 
 
     def upto(x: Integers) -> Floats:
         """(len(x), J) each law's probability of at most x."""
-        return np.asarray((pdtr(x[:, None].astype(np.float64), rates) - zero) / np.maximum(1.0 - zero, 1e-300))
+        found = (pdtr(x[:, None].astype(np.float64), rates) - zero) / np.maximum(1.0 - zero, 1e-300)
+        return np.where(rates < _NEVER, 1.0, found)
 
     levels = np.minimum(levels, 1.0 - 1e-9)
     least = int(truncated)
