@@ -101,8 +101,8 @@ class Growth:
 
           .. math:: T/U = \frac{\sum_r W_r (k_r - 1)}{\sum_r W_r}
 
-          is a mean over rooms of one and the same law: exponent 0, and so are the quantiles of k and u. Their maximum is
-          not declared: the bound is, and the largest of ever more rooms comes ever nearer to it.
+          is a mean over rooms of one and the same law: exponent 0, and so are the quantiles of k and u. Their maximum
+          is not declared: the bound is, and the largest of ever more rooms comes ever nearer to it.
           T has a. If a = 1, a server of the body has the users, rooms and so tx as measured: 0 for the median. With
           :math:`\chi = 0` the users, rooms and weights of a hub grow by :math:`\sigma^a` as U, T and all weights do: 0
           for its share of tx and of rx, and a for the largest tx and rx, where those are of hubs.
