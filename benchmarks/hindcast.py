@@ -14,10 +14,9 @@ count from 1 and are seeds of everything random. The nulls have one seed for all
 """
 
 import argparse
-import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, stdev
 from typing import Any
@@ -29,6 +28,7 @@ import fedgen
 from fedgen import Federation, Model, Scorecard
 from fedgen.statistics.subset import with_rooms
 from fitting.crawl import Crawl, larger_crawl
+from gen.scenario import Scenario
 
 SPLITS = 20
 SHARES = (0.5, 0.25)
@@ -112,27 +112,11 @@ def some_rooms(rooms: int, share: float, seed: int) -> Any:
 
 def generated(model: Model, crawl: Crawl, whole: Federation, seed: int) -> Iterator[tuple[str, Federation]]:
     """What each generator makes of it."""
-    yield "crawl", sample_crawl(model, crawl, seed)
-    yield "plain scaling", fedgen.sample(model, rooms=whole.n_rooms, seed=seed)
-    yield "true counts", sample_crawl(model, crawl, seed, servers=whole.n_servers, users=whole.n_users)
-
-
-def sample_crawl(model: Model, crawl: Crawl, seed: int, **counts: int) -> Federation:
-    """A draw of the larger crawl: by ``sample(mode="crawl")`` once there is one, else by the steps of gen."""
-    if not counts and "mode" in inspect.signature(fedgen.sample).parameters:
-        options: dict[str, Any] = {"mode": "crawl"}
-        return fedgen.sample(model, rooms=crawl.model.sizes.rooms, seed=seed, **options)
-    from gen.plan import make_plan
-    from gen.presences import place
-    from gen.rooms import draw_rooms
-    from gen.servers import draw_servers
-    from gen.users import seat
-
-    grown = crawl.model
-    plan = make_plan(grown, rooms=grown.sizes.rooms, seed=seed, **counts)
-    # Pairs of user and server in one room are looked up per room of the table, which counts the rooms seen.
-    rooms = draw_rooms(replace(grown, sizes=replace(grown.sizes, rooms=int(grown.rooms.number.sum()))), plan)
-    return seat(grown, plan, place(grown, plan, rooms, draw_servers(grown, plan, rooms)))
+    rooms = whole.n_rooms
+    yield "crawl", fedgen.sample(model, rooms=rooms, scenario=Scenario(mode="crawl"), seed=seed)
+    yield "plain scaling", fedgen.sample(model, rooms=rooms, seed=seed)
+    counts = {"servers": whole.n_servers, "users": whole.n_users}
+    yield "true counts", fedgen.sample(crawl.model, rooms=rooms, **counts, seed=seed)
 
 
 def report(title: str, whole: Federation, done: Study) -> Iterator[str]:
