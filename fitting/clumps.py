@@ -14,9 +14,10 @@ sizes make :math:`\sum g_r^2` large a few rooms decide, and the interval is as w
 
 Rooms are bounded as measured: that there is one larger than all that were seen is not allowed for. (With rooms drawn
 from the tail laws of k and u the intervals hold whatever comes and say nothing: the upper end is ten times the
-forecast.) Over random halves and quarters of the rooms of two federations the intervals held both counts in 90 to 100 %
-of cases; of a third one, where one room has an eighth of all memberships and half of the crawls have not seen it, S in
-all and U in 75 to 90 %.
+forecast.) Over 20
+random halves and quarters of the rooms of one federation the intervals held both counts in 90 to 100 % of cases; of
+another one, where one room has an eighth of all memberships and half of the crawls have not seen it, S in all and U in
+75 to 90 %.
 """
 
 from __future__ import annotations
