@@ -216,10 +216,15 @@ def _seat_heads(rooms: Rooms, model: Model, plan: Plan, rng: np.random.Generator
     for h, n in enumerate(plan.head_users.tolist()):
         mine = np.flatnonzero(rooms.head == h)
         fewest = max(n, len(mine))
-        # No larger in a room than any room, unless the users would find no place.
-        most = n if largest * len(mine) < fewest else min(n, largest)
-        goal = min(max(round(memberships[h]), fewest), most * len(mine))
-        users[mine] = reconcile(users[mine], 1, most, goal, rng)
+        # No room larger than the largest, unless the users would find no place.
+        others = in_room[rooms.head_room[mine]].astype(np.int64) - users[mine]
+        most = np.clip(largest - others, 1, n)
+        if most.sum() < fewest:
+            most = np.full(len(mine), n)
+        goal = min(max(round(memberships[h]), fewest), int(most.sum()))
+        settled = reconcile(users[mine], 1, most, goal, rng)
+        in_room[rooms.head_room[mine]] += settled - users[mine]
+        users[mine] = settled
     # What the heads were changed by is made up for by the body, as far as every presence has its user.
     body = plan.memberships - int(users.sum())
     low = rooms.body_servers

@@ -125,7 +125,7 @@ def scenario_of(document: dict[str, Any], source: str, lines: Lines | None = Non
 def find(name: str | Path) -> Path:
     """The file that is meant: one that is there, else the one of that name that comes with fedgen."""
     path = Path(name)
-    if path.exists() or path.suffix or len(path.parts) != 1:
+    if path.is_file() or path.suffix or len(path.parts) != 1:
         return path
     there = shipped(f"{FOLDER}/{name}.toml")
     return there if there.is_file() else path
