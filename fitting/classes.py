@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 EDGES = np.array([1, 2, 3, 4, *(int(10 ** (i / 2)) + 1 for i in range(2, 38))], dtype=np.int64)
 """The smallest member of each class."""
 
-_STEP = 64
-KINDS = _STEP**2
+STEP = 64
+"""More than there are classes."""
+KINDS = STEP**2
 """More than there are pairs of classes."""
 
 
@@ -30,7 +31,7 @@ def size_class(x: Integers) -> Integers:
 
 def pair_kind(first: Integers, second: Integers) -> Integers:
     """One number for a pair of classes; sorted, it sorts by ``first``, then ``second``."""
-    return size_class(first) * _STEP + size_class(second)
+    return size_class(first) * STEP + size_class(second)
 
 
 def nearest_kind(kinds: Integers, known: Integers) -> Integers:
@@ -39,7 +40,7 @@ def nearest_kind(kinds: Integers, known: Integers) -> Integers:
     Both are >= 0; ``known`` is not empty.
     """
     wanted, inverse = np.unique(kinds, return_inverse=True)
-    apart = np.abs(wanted[:, None] // _STEP - known[None, :] // _STEP) + np.abs(
-        wanted[:, None] % _STEP - known[None, :] % _STEP
+    apart = np.abs(wanted[:, None] // STEP - known[None, :] // STEP) + np.abs(
+        wanted[:, None] % STEP - known[None, :] % STEP
     )
     return np.argmin(apart, axis=1)[inverse]

@@ -89,10 +89,11 @@ def compose(
     table, n_heads = model.rooms, plan.heads_kept
     beyond = table.users - table.servers
     foremost, large = _foremost(model, n_heads), _large(model)
-    row, region = began.copy(), rng.integers(0, plan.regions, size=len(began))
+    row, region = began.copy(), np.zeros_like(k)
     rows = np.repeat(np.arange(len(table.number)), table.number)
     others = rows[~large[rows]]
-    usual = np.flatnonzero(~large[began] & ~everywhere)
+    usual, alone = np.flatnonzero(~large[began] & ~everywhere), np.flatnonzero(large[began] & ~everywhere)
+    region[alone] = _spread(k[alone], plan.regions, rng)
     if len(usual):
         first = foremost * _CLASSES
         of_heads = np.bincount(table.row[table.head < n_heads], minlength=len(table.number))[began[usual]]
@@ -122,6 +123,15 @@ def compose(
     body_share = ((beyond - of_heads) / np.maximum(beyond, 1))[row]
     whole = Composition(types, offsets, head, share, body_share, np.zeros_like(row))
     return _copied(_thinned(whole, plan, rng), plan, rng)
+
+
+def _spread(k: Integers, regions: int, rng: np.random.Generator) -> Integers:
+    """A region for each room, such that rooms of about the same k are in as many as can be."""
+    order = np.lexsort((rng.random(len(k)), -k))
+    blocks = -(-len(k) // regions)
+    region = np.empty_like(k)
+    region[order] = rng.permuted(np.tile(np.arange(regions), (blocks, 1)), axis=1).ravel()[: len(k)]
+    return region
 
 
 def find_head_rooms(model: Model) -> Integers:

@@ -36,14 +36,18 @@ SWEEPS = 4
 
 
 def inherit(
-    drawn: Sequence[Integers], measured: Sequence[Integers], regions: int, rng: np.random.Generator
+    drawn: Sequence[Integers],
+    measured: Sequence[Integers],
+    regions: int | Integers,
+    rng: np.random.Generator,
 ) -> tuple[Integers, Integers]:
     """Pair drawn units with measured ones of the same class and rank.
 
     Args:
         drawn: keys of the (N,) drawn units: their class, then what to sort by, first key first.
         measured: the same keys of the (P,) measured ones, P >= 1. A class that nobody measured is the next one below.
-        regions: drawn units that inherit from the same measured one are spread over so many regions.
+        regions: drawn units that inherit from the same measured one are spread over so many regions, or over regions in
+            proportion to the numbers given.
         rng: breaks ties, and chooses regions.
 
     Returns:
@@ -60,7 +64,9 @@ def inherit(
     share = rank * sizes[known] / there[known]
     like, region = np.empty(len(ours), dtype=np.int64), np.empty(len(ours), dtype=np.int64)
     like[ours] = theirs[begin[known] + share.astype(np.int64)]
-    region[ours] = ((share + rng.random(len(theirs))[like[ours]]) % 1.0 * regions).astype(np.int64)
+    upto = np.cumsum(np.ones(regions) if isinstance(regions, int) else regions)
+    where = (share + rng.random(len(theirs))[like[ours]]) % 1.0 * upto[-1]
+    region[ours] = np.minimum(np.searchsorted(upto, where, side="right"), len(upto) - 1)
     return like, region
 
 

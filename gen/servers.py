@@ -28,6 +28,7 @@ from gen.apportion import reconcile
 from gen.exchange import exchange, multiply, pool_size, stretch
 from gen.inheritance import inherit
 from gen.streams import Stage, stream
+from gen.types import EVERYWHERE
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
@@ -81,12 +82,19 @@ def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     high = modest if modest.sum() >= wanted else high
     as_measured = np.maximum(np.rint(n / max(_times_users(model, plan), 1.0)), 1)
     like, region = inherit(
-        (size_class(as_measured), m, n), (size_class(table.users), table.rooms, table.users), plan.regions, rng
+        (size_class(as_measured), m, n), (size_class(table.users), table.rooms, table.users), _offers(plan, rooms), rng
     )
     # Beyond the fewest as many, in proportion, as on the server whose company it inherits: they go to the same rooms.
     e = np.clip(low + np.floor(_beyond(model)[like] * low + rng.random(count)).astype(np.int64), low, high)
     e = reconcile(e, low, high, min(max(wanted, int(low.sum())), int(high.sum())), rng)
     return Servers(n, m, e, like, region)
+
+
+def _offers(plan: Plan, rooms: Rooms) -> Integers:
+    """(regions,) how many places for servers of the body each region has; more servers live where there are more."""
+    at_home = rooms.types.region != EVERYWHERE
+    places = np.bincount(rooms.types.region[at_home], rooms.body_servers[at_home], minlength=plan.regions)
+    return np.asarray(places if places.sum() > 0 else np.ones(plan.regions))
 
 
 def _times_users(model: Model, plan: Plan) -> float:

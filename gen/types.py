@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fitting.classes import KINDS, pair_kind
+from fitting.classes import KINDS, STEP, pair_kind
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -61,11 +61,25 @@ class RoomTypes:
         """(N,) type and region, one number."""
         return self.region * np.int64(len(self.table.kind)) + self.type
 
+    def _of_region(self, at: Integers, part: Integers) -> Integers:
+        """Region and ``part``, one number."""
+        return self.region[at] * self.span + part
+
+    @property
+    def span(self) -> np.int64:
+        """More than a region has of types, communities or kinds."""
+        return np.int64(max(len(self.table.kind), int(self.table.community.max()) + 1, KINDS))
+
     @property
     def levels(self) -> tuple[Level, ...]:
-        """The type in its region, the type, the community; those that are left in order of kind."""
+        """The type in its region, its community and class of k there; anywhere the type, the community, the kind.
+
+        By the kind those that are left are zipped in order.
+        """
         return (
             lambda at: self.take(at).in_region,
+            lambda at: self._of_region(at, self.take(at).community),
+            lambda at: self._of_region(at, self.take(at).kind // STEP),
             lambda at: self.type[at],
             lambda at: self.take(at).community,
             lambda at: self.take(at).kind,

@@ -16,7 +16,7 @@ import numpy as np
 
 from fedgen.federation import Federation, index_dtype
 from fedgen.ragged import offsets_of, take
-from fitting.classes import KINDS, nearest_kind, pair_kind
+from fitting.classes import nearest_kind, pair_kind
 from gen.apportion import apportion, bend
 from gen.company import reunite_users
 from gen.conditional import Conditional
@@ -56,7 +56,7 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     stub_owner = np.repeat(np.arange(plan.users, dtype=small), degree)
     stub_type = _stub_types(model, plan, placement, home, row, degree, rng)
     server = np.repeat(placement.server.astype(small), placement.users)
-    span = np.int64(max(plan.regions * len(model.types.kind), KINDS))
+    span = plan.regions * placement.types.span
     slot_type = placement.types.take(slot_room)
     nowhere = np.flatnonzero(slot_type.region == EVERYWHERE)
     slot_type.region[nowhere] = _at_home(placement, plan, server[nowhere], rng)
