@@ -60,13 +60,16 @@ def nudged(federation: Federation, share: Share, rng: np.random.Generator) -> Fe
         held |= {a * rooms + q, b * rooms + r}
         user[i], user[j] = b, a
         part, total = part + delta, total + delta
-    return Federation.from_pairs(
+    moved = Federation.from_pairs(
         federation.user_server,
         np.array(user, dtype=np.int64),
         federation.membership_room,
         n_servers=federation.n_servers,
         n_rooms=rooms,
     )
+    # Of servers with equally many users what they send decides who is meant, and that has changed.
+    before, after = (abs(actual_share(share, one) - share.middle) for one in (federation, moved))
+    return moved if after <= before else federation
 
 
 def _pairs(federation: Federation, mine: NDArray[np.bool_], rng: np.random.Generator) -> Iterator[tuple[int, int]]:
