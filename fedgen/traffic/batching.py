@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.errors import UsageError
-from fedgen.ragged import offsets_of, take
+from fedgen.ragged import take
 from fedgen.traffic.equations import Load
+from fedgen.traffic.monte_carlo import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,16 +99,13 @@ def simulate_batches(
     """
     rng = np.random.default_rng(seed)
     messages = int(rng.poisson(rate * federation.n_users * duration))
-    order = np.argsort(federation.membership_user, kind="stable")
-    d = federation.rooms_per_user
-    user = rng.integers(0, federation.n_users, size=messages)
-    at = offsets_of(d)[user] + (rng.random(messages) * d[user]).astype(np.int64)
-    room = federation.membership_room[order][at]
-    time = rng.random(messages) * duration
+    membership = np.concatenate([np.zeros(0, dtype=np.int64), *said(federation, messages, rng)])
+    room, time = federation.membership_room[membership], rng.random(messages) * duration
     p = federation.presences
     k = np.diff(p.offsets)[room]
     receiver = p.server[take(p.offsets, room)].astype(np.int64)
-    sender, when = np.repeat(federation.user_server[user].astype(np.int64), k), np.repeat(time, k)
+    home = federation.user_server[federation.membership_user[membership]].astype(np.int64)
+    sender, when = np.repeat(home, k), np.repeat(time, k)
     others = sender != receiver
     pair = (sender * federation.n_servers + receiver)[others]
     when = when[others]
