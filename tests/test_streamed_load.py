@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 import fedgen
 from fedgen.errors import FormatError, UsageError
 from fedgen.federation import Federation
-from fedgen.io.directory import read_manifest, write
-from fedgen.io.presences import servers_of, stretches
+from fedgen.io.directory import write
+from fedgen.io.outline import read_outline
 from fedgen.traffic.activity import Activity, membership_weights, spoken
 from fedgen.traffic.batching import batched_load, simulate_batches
 from fedgen.traffic.equations import Stretch, load, pair_load, streamed_load, whole_rooms
@@ -23,7 +24,7 @@ from fedgen.traffic.monte_carlo import monte_carlo
 from gen.activity import draw_activity, read_law
 from tests.strategies import federations
 
-CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+CLOSE: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
 
 
@@ -89,22 +90,21 @@ class TestStreamed:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "fed"
             write(federation, path)
-            manifest = read_manifest(path)
-            found = streamed_load(stretches(path, manifest), manifest.counts.servers)
-            users, rooms = servers_of(path, manifest)
+            outline = read_outline(path)
+            found = streamed_load(outline.presences(), len(outline.users))
         np.testing.assert_allclose(found.tx, load(federation).tx, **CLOSE)
         np.testing.assert_allclose(found.rx, load(federation).rx, **CLOSE)
-        assert np.array_equal(users, federation.users_per_server)
-        assert np.array_equal(rooms, federation.rooms_per_server)
+        assert np.array_equal(outline.users, federation.users_per_server)
+        assert np.array_equal(outline.rooms, federation.rooms_per_server)
 
     def test_a_damaged_part_is_refused(self, teams: Federation, tmp_path: Path) -> None:
         path = tmp_path / "fed"
         write(teams, path)
         part = path / "presences" / "part-00000.parquet"
         part.write_bytes(part.read_bytes()[:-9] + b"123456789")
-        manifest = read_manifest(path)
+        outline = read_outline(path)
         with pytest.raises(FormatError, match=r"presences/part-00000.parquet is missing or damaged"):
-            list(stretches(path, manifest))
+            list(outline.presences())
 
 
 class TestMonteCarlo:

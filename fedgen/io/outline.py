@@ -1,18 +1,26 @@
-"""The presences of a federation directory, streamed: all that the load needs, without the memberships."""
+"""The outline of a federation: all that the load needs, without users and memberships.
+
+Of a federation directory only servers and presences are read, the presences as they come; so a directory of any size
+is looked at in the memory of its servers. Any other format is read whole first.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fedgen.errors import FormatError
-from fedgen.io.directory import check_file
+from fedgen.io.directory import check_file, read_manifest
+from fedgen.io.snapshot import Snapshot, read_snapshot, told_by_name
+from fedgen.provenance import digest
+from fedgen.traffic.activity import spoken
 from fedgen.traffic.equations import Stretch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -23,12 +31,63 @@ ROWS = 1 << 20
 """Presences at a time, at most."""
 
 
-def servers_of(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
-    """(S,) users and (S,) rooms of each server, as the directory states them.
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """Servers and their presences.
+
+    Attributes:
+        users: (S,) n.
+        rooms: (S,) m.
+        n_rooms: R.
+        presences: begins to read the presences anew, sorted by room.
+        remarks: what was odd and was mended or left out on reading.
+        digest: of the source.
+    """
+
+    users: Integers
+    rooms: Integers
+    n_rooms: int
+    presences: Callable[[], Iterator[Stretch]]
+    remarks: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Outline:
+        """Of a federation in memory."""
+        federation = snapshot.federation
+        return cls(
+            federation.users_per_server,
+            federation.rooms_per_server,
+            federation.n_rooms,
+            lambda: iter([spoken(federation)]),
+            snapshot.remarks,
+            snapshot.digest,
+        )
+
+
+def read_outline(path: str | Path) -> Outline:
+    """The outline of the federation at a path, whatever its format.
 
     Raises:
-        FormatError: the table is missing or damaged.
+        FormatError: there is none that can be trusted. What is wrong with a presence of a directory is told where it is
+            read: rooms that fall, an id beyond the counts, a damaged part.
     """
+    place = Path(path)
+    if not place.is_dir():
+        return Outline.of(read_snapshot(place))
+    with told_by_name(place):
+        manifest = read_manifest(place)
+        users, rooms = _servers(place, manifest)
+        return Outline(users, rooms, manifest.counts.rooms, lambda: _named(place, manifest), (), digest(place))
+
+
+def _named(path: Path, manifest: Manifest) -> Iterator[Stretch]:
+    with told_by_name(path):
+        yield from _stretches(path, manifest)
+
+
+def _servers(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
+    """n and m of each server, (S,), as the directory states them."""
     columns = [
         np.concatenate(parts)
         for parts in zip(*_columns(path, manifest, "servers", ("server", "users", "rooms")), strict=True)
@@ -39,12 +98,8 @@ def servers_of(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
     return users.astype(np.int64), rooms.astype(np.int64)
 
 
-def stretches(path: Path, manifest: Manifest) -> Iterator[Stretch]:
-    """The presences of a directory, sorted by room.
-
-    Raises:
-        FormatError: a part is missing or damaged, an id is beyond the counts, or rooms fall; the path is not in it.
-    """
+def _stretches(path: Path, manifest: Manifest) -> Iterator[Stretch]:
+    """The presences of a directory, sorted by room."""
     last, rows = -1, 0
     for server, room, weight in _columns(path, manifest, "presences", ("server", "room", "weight")):
         if len(server) == 0:
