@@ -7,6 +7,10 @@ The library's face. Names are imported when first used, so that ``import fedgen`
     larger = fedgen.sample(model, servers=10_000, seed=1)
     fedgen.write(larger, "larger/")
 
+With other assumptions on growth, or a larger crawl of the same federation:
+
+    fedgen.sample(model, servers=10_000, scenario=fedgen.read_scenario("frozen-hubs"))
+
 Or, where there is no measurement but its paper:
 
     alike = fedgen.reconstruct(fedgen.read_figures("configs/matrix-2018.toml"), seed=1)
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from fitting.model import Model
     from gen.reconstruct.reconstruct import reconstruct
     from gen.sample import sample
+    from gen.scenario import Scenario, read_scenario
     from validate.measurement import Measurement
     from validate.scorecard import Scorecard, validate
 
@@ -35,11 +40,13 @@ __all__ = [
     "FedgenError",
     "Measurement",
     "Model",
+    "Scenario",
     "Scorecard",
     "fit",
     "load",
     "read",
     "read_figures",
+    "read_scenario",
     "reconstruct",
     "sample",
     "validate",
@@ -51,11 +58,13 @@ _HOME = {
     "Federation": "fedgen.federation",
     "Measurement": "validate.measurement",
     "Model": "fitting.model",
+    "Scenario": "gen.scenario",
     "Scorecard": "validate.scorecard",
     "fit": "fitting.fit",
     "load": "fedgen.traffic.equations",
     "read": "fedgen.io",
     "read_figures": "fedgen.statistics.published",
+    "read_scenario": "gen.scenario",
     "reconstruct": "gen.reconstruct.reconstruct",
     "sample": "gen.sample",
     "validate": "validate.scorecard",

@@ -8,10 +8,16 @@ is
 .. math:: \ln \hat\Delta - \ln \Delta \sim \ln \sum_{r = 1}^{R} g_r - \ln \frac{1}{t - 1} \sum_{r = 1}^{(t - 1) R} g'_r.
 
 Its distribution is simulated: each measured room comes a Poisson(1) number of times among those seen and Poisson(t - 1)
-among those to come; rooms larger than all that were seen come as often as the tail law of rooms says, with sizes from
-that law. In a room of u users of some type :math:`g_r` is u times the share that such users are of all memberships in
-rooms of the type, and Poisson about that. For servers the same with k and presences. Where heavy-tailed sizes make
-:math:`\sum g_r^2` large a few rooms decide, and the interval is as wide as that.
+among those to come. In a room of u users of some type :math:`g_r` is u times the share that such users are of all
+memberships in rooms of the type, and Poisson about that. For servers the same with k and presences. Where heavy-tailed
+sizes make :math:`\sum g_r^2` large a few rooms decide, and the interval is as wide as that.
+
+Rooms are bounded as measured: that there is one larger than all that were seen is not allowed for. (With rooms drawn
+from the tail laws of k and u the intervals hold whatever comes and say nothing: the upper end is ten times the
+forecast.) Over 20
+random halves and quarters of the rooms of one federation the intervals held both counts in 90 to 100 % of cases; of
+another one, where one room has an eighth of all memberships and half of the crawls have not seen it, S in all and U in
+75 to 90 %.
 """
 
 from __future__ import annotations
@@ -25,14 +31,12 @@ from fitting.classes import KINDS, pair_kind
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
-    from fitting.laws.law import Law
     from fitting.model import Model
 
 REPLICATES = 2000
 _ONE_BY_ONE = 256
 """So many rows of rooms, those of most newcomers, are drawn; the sum over the others is nearly normal."""
 _COVERAGE = (0.025, 0.975)
-_MOST = 1e15
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def users_interval(model: Model, factor: float, new: float, rng: np.random.Gener
     single = users.rooms[profiles.user] == 1
     n_types = len(model.types.kind)
     singles = np.bincount(profiles.type[single], users.number[profiles.user[single]], minlength=n_types)
-    return _interval(model, model.rooms.users, singles, model.laws["u"].tail_law, factor, model.sizes.users, new, rng)
+    return _interval(model, model.rooms.users, singles, factor, model.sizes.users, new, rng)
 
 
 def servers_interval(model: Model, factor: float, new: float, rng: np.random.Generator) -> Interval:
@@ -57,16 +61,13 @@ def servers_interval(model: Model, factor: float, new: float, rng: np.random.Gen
     presences = model.presences
     single = (model.servers.rooms == 1)[presences.server]
     singles = np.bincount(presences.type[single], presences.number[single], minlength=len(model.types.kind))
-    return _interval(
-        model, model.rooms.servers, singles, model.laws["k"].tail_law, factor, model.sizes.servers, new, rng
-    )
+    return _interval(model, model.rooms.servers, singles, factor, model.sizes.servers, new, rng)
 
 
 def _interval(
     model: Model,
     sizes: Integers,
     singles: Floats,
-    law: Law | None,
     factor: float,
     seen: int,
     new: float,
@@ -82,39 +83,19 @@ def _interval(
     slots = np.bincount(type_, sizes * rooms.number, minlength=len(singles))
     share = singles / np.maximum(slots, 1)
     clump, number = share[type_] * sizes, rooms.number.astype(np.float64)
-    larger = _Larger(law, sizes, rooms.number, total / float(sizes @ rooms.number))
-    seen_again = _sums(clump, number, 1.0, larger, rng)
-    to_come = _sums(clump, number, factor - 1.0, larger, rng)
+    seen_again = _sums(clump, number, 1.0, rng)
+    to_come = _sums(clump, number, factor - 1.0, rng)
     # One unit at the least on either side: none would be infinitely far off.
     error = np.log(np.maximum(seen_again, 1.0)) - np.log(np.maximum(to_come, 1.0) / (factor - 1.0))
     low, high = (new * float(np.exp(-np.quantile(error, level))) for level in reversed(_COVERAGE))
     return Interval(seen + low, seen + high)
 
 
-def _sums(clump: Floats, number: Floats, effort: float, larger: _Larger, rng: np.random.Generator) -> Floats:
+def _sums(clump: Floats, number: Floats, effort: float, rng: np.random.Generator) -> Floats:
     """(REPLICATES,) newcomers in all rooms, with ``effort`` times as many of them as there were."""
     largest = np.argsort(-clump, kind="stable")[:_ONE_BY_ONE]
     means = np.delete(clump * number, largest).sum() * effort
     deviation = np.sqrt(np.delete(clump**2 * number, largest).sum() * effort)
     often = rng.poisson(effort * number[largest], size=(REPLICATES, len(largest)))
     mean = often @ clump[largest] + np.maximum(means + deviation * rng.standard_normal(REPLICATES), 0.0)
-    return rng.poisson(np.minimum(mean + larger.sums(effort, rng), _MOST)).astype(np.float64)
-
-
-class _Larger:
-    """Rooms larger than all that were seen, as many as the tail law makes, ``share`` of their members single."""
-
-    def __init__(self, law: Law | None, sizes: Integers, number: Integers, share: float) -> None:
-        self._law, self._share, self._beyond, self._expected = law, share, 0.0, 0.0
-        if law is not None:
-            self._beyond = float(law.survival(np.array([sizes.max() + 1.0]))[0])
-            self._expected = self._beyond * float(number[sizes >= law.xmin].sum())
-
-    def sums(self, effort: float, rng: np.random.Generator) -> Floats:
-        """(REPLICATES,) their newcomers."""
-        often = rng.poisson(effort * self._expected, size=REPLICATES)
-        if self._law is None or not often.any():
-            return np.zeros(REPLICATES)
-        level = np.maximum(self._beyond * (1.0 - rng.random(int(often.sum()))), 1e-300)
-        sizes = np.asarray(self._law.inverse_survival(level), dtype=np.float64)
-        return self._share * np.bincount(np.repeat(np.arange(REPLICATES), often), sizes, minlength=REPLICATES)
+    return rng.poisson(mean).astype(np.float64)

@@ -70,21 +70,15 @@ def donors(model: Model, rng: np.random.Generator) -> Donors:
     if able.any():
         n_before, m_before = (model.servers.users[server] - new)[able], m[able] - 1
         users, new = count[able], new[able]
-    else:  # nobody has two rooms: whoever came to a second one is not known to be new
-        n_before, m_before, users, new = (
-            np.ones(1, np.int64),
-            np.ones(1, np.int64),
-            np.ones(1, np.int64),
-            np.zeros(1, np.int64),
-        )
+    else:  # nobody has two rooms: a second one, if it must be, has one user, who is not new
+        n_before = m_before = users = np.ones(1, dtype=np.int64)
+        new = np.zeros(1, dtype=np.int64)
     kind = pair_kind(n_before, m_before)
     order = np.argsort(kind, kind="stable")
     kinds, first = np.unique(kind[order], return_index=True)
-    every = np.arange(len(EDGES))
     pairs = pair_kind(np.repeat(EDGES, len(EDGES)), np.tile(EDGES, len(EDGES)))
-    return Donors(
-        np.append(first, len(order)), users[order], new[order], nearest_kind(pairs, kinds).reshape(len(every), -1)
-    )
+    nearest = nearest_kind(pairs, kinds).reshape(len(EDGES), -1)
+    return Donors(np.append(first, len(order)), users[order], new[order], nearest)
 
 
 def _presences(model: Model, rng: np.random.Generator) -> tuple[Integers, Integers, Integers]:
@@ -96,8 +90,10 @@ def _presences(model: Model, rng: np.random.Generator) -> tuple[Integers, Intege
     of = profiles.user[single]
     group = server * n_types + type_
     groups, slot_group = np.unique(np.repeat(group, count), return_inverse=True)
-    at = np.searchsorted(groups, users.server[of] * n_types + profiles.type[single])
-    singles = np.bincount(at, weights=users.number[of], minlength=len(groups)).astype(np.int64)
+    wanted = users.server[of] * n_types + profiles.type[single]
+    at = np.minimum(np.searchsorted(groups, wanted), len(groups) - 1)
+    there = groups[at] == wanted  # all, but in a model that was grown itself
+    singles = np.bincount(at[there], weights=users.number[of][there], minlength=len(groups)).astype(np.int64)
     order = np.lexsort((rng.random(len(slot_group)), slot_group))
     begins = np.searchsorted(slot_group[order], np.arange(len(groups)))
     rank = np.arange(len(order)) - begins[slot_group[order]]

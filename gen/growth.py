@@ -69,6 +69,67 @@ class Growth:
         """Whether the head servers lose their share of the users."""
         return self.hub_users + self.hub_number < self.users
 
+    @property
+    def keeps_rooms(self) -> bool:
+        """Whether a room, the rooms of a user and the hubs' share of both are as measured, but for chance."""
+        return (
+            self.reach == "bounded"
+            and self.rooms_per_user == 0.0
+            and self.rooms == self.users
+            and self.rooms == 1.0 + self.rooms_per_server
+            and self.hub_users + self.hub_number == self.users
+        )
+
+    def exponents(self) -> dict[str, float]:
+        r"""The exponents over :math:`\sigma` that follow exactly, by statistic of :mod:`fedgen.statistics.outline`.
+
+        What follows only for large :math:`\sigma`, or with the measured numbers, is left out.
+
+        - *Sizes*, as declared: servers 1, users a, rooms :math:`\rho`, memberships :math:`a + \delta`, mean rooms per
+          user :math:`\delta`.
+        - *Presences* are :math:`K' = (R'/R) \sum_h q_h m_h + \sigma^{1 + \kappa} (K - K_h)` (:mod:`gen.sizes`), a power
+          of :math:`\sigma` only if both terms have the same: where no hub falls behind (:math:`q_h = 1`) and
+          :math:`\rho = 1 + \kappa`.
+        - *Largest server*: a hub has :math:`\sigma^\eta` times its users. It stays the largest server where it keeps
+          its share (:math:`\chi = 0, \eta \ge a`); else another may outgrow it. Its share of users:
+          :math:`\eta - a`.
+        - *Largest room*: with proportional reach its share of servers and users stays, so 1 and a.
+        - *All that rooms decide*. Where a room keeps its mean servers and users (:math:`\rho = 1 + \kappa`,
+          :math:`\rho = a + \delta`), their law (bounded reach) and the hubs' part in it (:math:`\eta + \chi = a`), and
+          a user the number of rooms (:math:`\delta = 0`), every room is another draw of a measured one. With
+          :math:`\sum_r W_r = U`
+
+          .. math:: T/U = \frac{\sum_r W_r (k_r - 1)}{\sum_r W_r}
+
+          is a mean over rooms of one and the same law: exponent 0, and so are the quantiles of k and u. Their maximum
+          is not declared: the bound is, and the largest of ever more rooms comes ever nearer to it.
+          T has a. If a = 1, a server of the body has the users, rooms and so tx as measured: 0 for the median. With
+          :math:`\chi = 0` the users, rooms and weights of a hub grow by :math:`\sigma^a` as U, T and all weights do: 0
+          for its share of tx and of rx, and a for the largest tx and rx, where those are of hubs.
+        """
+        a, rho, delta = self.users, self.rooms, self.rooms_per_user
+        found = {
+            "servers": 1.0,
+            "users": a,
+            "rooms": rho,
+            "memberships": a + delta,
+            "rooms_per_user_mean": delta,
+        }
+        if not self.hubs_fall_behind and rho == 1.0 + self.rooms_per_server:
+            found["presences"] = rho
+        if self.hub_number == 0.0 and self.hub_users >= a:
+            found["users_per_server_max"] = self.hub_users
+            found["top_1_share"] = self.hub_users - a
+        if self.reach == "proportional":
+            found |= {"servers_per_room_max": 1.0, "users_per_room_max": a}
+        if self.keeps_rooms:
+            found |= dict.fromkeys(_OF_ROOMS, 0.0) | {"transactions": a}
+            if a == 1.0:
+                found["median_tx"] = 0.0
+            if self.hub_number == 0.0:
+                found |= {"hub_share_tx": 0.0, "hub_share_rx": 0.0, "largest_tx": a, "largest_rx": a}
+        return found
+
     def assumptions(self) -> dict[str, str]:
         """A sentence for each parameter, by its name."""
         a, rho, eta, chi = self.users, self.rooms, self.hub_users, self.hub_number
@@ -104,6 +165,14 @@ class Growth:
 
 
 EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("reach", "locality"))
+_OF_ROOMS = (
+    *(
+        f"{margin}_{part}"
+        for margin in ("servers_per_room", "users_per_room")
+        for part in ("median", "p90", "p99")
+    ),
+    "load_per_user",
+)
 _REACHES: dict[str, str] = {
     "bounded": "none is larger than any measured one, but for what the mean room grows by",
     "natural": "as far as the tail laws of servers and users per room go",

@@ -222,6 +222,10 @@ def _seat_heads(rooms: Rooms, model: Model, plan: Plan, rng: np.random.Generator
         users[mine] = reconcile(users[mine], 1, most, goal, rng)
     # What the heads were changed by is made up for by the body, as far as every presence has its user.
     body = plan.memberships - int(users.sum())
-    low, high = rooms.body_servers, np.where(rooms.body_servers > 0, plan.users, 0)
+    low = rooms.body_servers
+    of_heads = np.bincount(rooms.head_room, users, minlength=plan.rooms).astype(np.int64)
+    high = np.where(low > 0, np.maximum(low, largest - of_heads), 0)
+    if high.sum() < body:
+        high = np.where(low > 0, plan.users, 0)
     body = min(max(body, int(low.sum())), int(high.sum()))
     return replace(rooms, head_users=users, body_users=reconcile(rooms.body_users, low, high, body, rng))

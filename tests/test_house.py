@@ -1,9 +1,9 @@
 """The house itself: what gets imported, what the wheel holds, whether the documents are true."""
 
 import re
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -50,9 +50,11 @@ class TestImports:
 
     def test_help_is_quick(self) -> None:
         def seconds() -> float:
-            start = time.perf_counter()
+            """Of a processor: what else runs on the machine does not count."""
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([sys.executable, "-m", "fedgen.cli", "--help"], capture_output=True, check=True, timeout=60)
-            return time.perf_counter() - start
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
         assert min(seconds() for _ in range(5)) < 0.3
 

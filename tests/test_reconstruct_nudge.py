@@ -4,7 +4,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fedgen.errors import FiguresError
@@ -39,6 +39,7 @@ def lively(seed: int = 3) -> Federation:
 
 class TestNudge:
     @given(federations(), st.sampled_from(["tx", "both"]), st.floats(0.0, 1.0), st.integers(0, 2**32))
+    @example(Federation.from_pairs([0, 0, 1, 2], [1, 2, 3, 0, 0], [0, 0, 0, 1, 2]), "both", 1.0, 0)
     def test_every_margin_stays(self, federation: Federation, of: str, aim: float, seed: int) -> None:
         share = Share(of, 0, 1, aim - 1e-3, aim + 1e-3)
         moved = nudged(federation, share, np.random.default_rng(seed))

@@ -17,6 +17,7 @@ from fedgen.cli.load import load
 from fedgen.cli.plot import plot
 from fedgen.cli.reconstruct import reconstruct
 from fedgen.cli.sample import sample
+from fedgen.cli.sweep import sweep
 from fedgen.cli.validate import validate
 from fedgen.errors import FedgenError
 
@@ -40,7 +41,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(fedgen)
-    for command in (fit, sample, validate, load, reconstruct, plot, info, convert):
+    for command in (fit, sample, sweep, validate, load, reconstruct, plot, info, convert):
         app.command(cls=Command)(command)
     return app
 

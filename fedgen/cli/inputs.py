@@ -1,5 +1,6 @@
 """What a command is given to read: a federation, a model or figures, told apart when one is given for the other."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from fedgen.statistics.published import Figures
     from fitting.model import Model
 
+MODEL = Path("model.json")
+"""Where commands look for a model if none is named."""
 _FIGURES_BYTES = 1 << 20  # as much of a file as is looked at for a figure
 _OTHERS = (b"{", b"<", b"PK", b"\x1f\x8b", b"PAR1")  # JSON, XML, zip, gzip, parquet
 
@@ -53,6 +56,47 @@ def read_model(path: Path) -> "Model":
         if path.is_dir():
             raise ModelError(f"{path}: is a folder, not a model; give the file that fedgen fit wrote") from None
         raise
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model to sample.
+
+    Attributes:
+        model: as read.
+        path: of its file; None for the built-in one.
+    """
+
+    model: "Model"
+    path: Path | None
+
+    @property
+    def origin(self) -> str:
+        """What provenance calls it."""
+        return "built-in" if self.path is None else str(self.path)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What no result may overwrite."""
+        return () if self.path is None else (self.path,)
+
+
+def choose_model(path: Path | None, *, quiet: bool) -> Chosen:
+    """The model that is meant: the one given, else the file ``model.json`` here, else the built-in one.
+
+    Says on stderr which, unless it was given or ``quiet``.
+
+    Raises:
+        ModelError: the file holds none.
+    """
+    from fitting.model import Model
+
+    if path is None:
+        path = MODEL if MODEL.exists() else None
+        if not quiet:
+            which = f"{MODEL} of this folder" if path else f"the built-in one (no {MODEL} in this folder)"
+            terminal.say(f"model: {which}")
+    return Chosen(Model.builtin() if path is None else read_model(path), path)
 
 
 def read_figures(path: Path) -> "Figures":

@@ -1,6 +1,7 @@
 """Whether a result can be written, asked before it is computed, so that nobody waits for nothing."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from fedgen.errors import OutputError, UsageError
 
 ENSEMBLE = "ensemble.json"
 """What is told of an ensemble, beside its federation directories; written last."""
+SWEEP, CELLS = "sweep.json", "cells"
+"""What is told of a sweep, written last, and the folder of its draws."""
+_OF_SWEEP = {SWEEP, CELLS, "plan.json", "sweep.csv", "sweep.png"}
+_CELL = re.compile(r".+-x[0-9.e+-]+-seed[0-9]+\.json")
 
 
 def check_federation(
@@ -80,6 +85,52 @@ def check_ensemble(
     for name in held & plans.keys():
         if force or not is_finished(folder / name, plans[name]):
             check_federation(folder / name, "parquet", force=force, plan=plans[name])
+
+
+def check_sweep(folder: Path, plan: Mapping[str, Any], *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse a folder that :mod:`fedgen.cli.cells` could not fill, or that holds anything else.
+
+    Args:
+        folder: of the sweep.
+        plan: of it; what was drawn by the same plan is kept.
+        force: whether what is there is made anew.
+        inputs: what is read.
+
+    Raises:
+        UsageError: it is an input or within one.
+        OutputError: says what lies there and what to do.
+    """
+    from fedgen.io.directory import encoded
+
+    _check_inputs(folder, inputs)
+    _check_parent(folder)
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, and a sweep is a folder; name another place")
+    held = _held(folder)
+    if SWEEP in held and not force:
+        raise OutputError(f"{folder}: exists; overwrite it with --force or name another place")
+    cells = folder / CELLS
+    if CELLS in held and not cells.is_dir():
+        raise OutputError(f"{cells}: is a file, and the draws of a sweep go to a folder; name a new folder")
+    strange = held - _OF_SWEEP
+    strange |= {f"{CELLS}/{name}" for name in (_held(cells) if CELLS in held else ()) if not _CELL.fullmatch(name)}
+    if strange:
+        raise OutputError(f"{folder}: holds {min(strange)}, which is none of a sweep; name a new folder")
+    there = folder / "plan.json"
+    if not force and there.exists() and there.read_bytes() != encoded(plan):
+        raise OutputError(
+            f"{folder}: holds an unfinished sweep of another plan; discard it with --force or name another place"
+        )
+    if not there.exists() and cells.is_dir() and _held(cells) and not force:
+        raise OutputError(f"{folder}: holds draws of no plan; discard them with --force or name another place")
+
+
+def _held(folder: Path) -> set[str]:
+    from fedgen.io.output import PARTIAL
+
+    return {entry.name for entry in folder.iterdir() if not entry.name.endswith(PARTIAL)}
 
 
 def is_finished(folder: Path, plan: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import typer
 
 from fedgen.cli import terminal
 from fedgen.cli.info import LABELS, counts
-from fedgen.cli.inputs import read_model
+from fedgen.cli.inputs import choose_model
 from fedgen.cli.options import (
     Force,
     Format,
@@ -26,8 +26,6 @@ from fedgen.cli.output import check_federation
 if TYPE_CHECKING:
     from gen.plan import Plan
     from gen.scenario import Scenario
-
-MODEL = Path("model.json")
 
 
 def _size(noun: str) -> Any:
@@ -89,19 +87,17 @@ def sample(
     from fedgen.provenance import record
     from fedgen.statistics.load import load_per_user
     from fedgen.traffic.equations import load
-    from fitting.model import Model
     from gen.plan import make_plan
     from gen.sample import draw
 
-    path = _choose(model, quiet)
-    chosen = Model.builtin() if path is None else read_model(path)
-    origin = "built-in" if path is None else str(path)
+    found = choose_model(model, quiet=quiet)
+    chosen, origin = found.model, found.origin
     scenario = _scenario(config, move_hub_users, decentralize)
     plan = make_plan(chosen, servers=servers, users=users, rooms=rooms, margins=margins, scenario=scenario, seed=seed)
     if not quiet:
         terminal.remark(f"assumed: {line}" for line in plan.assumptions())
     output = output or Path(_name(plan))
-    check_federation(output, format, force=force, inputs=() if path is None else (path,), plan=plan.to_dict())
+    check_federation(output, format, force=force, inputs=found.inputs, plan=plan.to_dict())
     with terminal.progress(quiet) as progress:
         federation = draw(chosen, plan, progress)
     moved = federation.n_servers - plan.servers
@@ -127,17 +123,6 @@ def sample(
         terminal.print_json(result)
     else:
         terminal.print_pairs("Sampled federation", [(LABELS.get(key, key), value) for key, value in result.items()])
-
-
-def _choose(model: Path | None, quiet: bool) -> Path | None:
-    """The model file that is meant; None for the built-in model."""
-    if model is not None:
-        return model
-    found = MODEL if MODEL.exists() else None
-    if not quiet:
-        which = f"{MODEL} of this folder" if found else f"the built-in one (no {MODEL} in this folder)"
-        terminal.say(f"model: {which}")
-    return found
 
 
 def _scenario(config: Path | None, move_hub_users: float | None, factor: float | None) -> "Scenario | None":

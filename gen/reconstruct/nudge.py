@@ -30,7 +30,7 @@ _CLOSE = 0.02  # of the width of the interval
 def nudged(federation: Federation, share: Share, rng: np.random.Generator) -> Federation:
     """The federation with ``share`` in its interval, or as near as changes of places were found to bring it."""
     sent = load(federation)
-    mine = share.of_server(places_of(federation, sent))[federation.user_server]
+    chosen = share.of_server(places_of(federation, sent))[federation.user_server]
     scale, total = (1.0, sent.total) if share.of == "tx" else (2.0, sent.total)
     part = actual_share(share, federation) * scale * total
     if not part > 0 or share.low <= part / (scale * total) <= share.high or scale * share.middle == 1.0:
@@ -38,7 +38,11 @@ def nudged(federation: Federation, share: Share, rng: np.random.Generator) -> Fe
     user, room, rooms = federation.membership_user.tolist(), federation.membership_room.tolist(), federation.n_rooms
     rate, wide = 1.0 / federation.rooms_per_user, federation.servers_per_room
     held = {a * rooms + r for a, r in zip(user, room, strict=True)}
-    for i, j in _pairs(federation, mine, rng):
+
+    def off(mine: float, all_: float) -> float:
+        return abs(mine / (scale * all_) - share.middle)
+
+    for i, j in _pairs(federation, chosen, rng):
         # With delta more sent the share is (part + delta) / (scale (total + delta)).
         missing = (share.middle * scale * total - part) / (1.0 - share.middle * scale)
         if abs(missing) <= _CLOSE * (share.high - share.low) * scale * total:
@@ -46,8 +50,8 @@ def nudged(federation: Federation, share: Share, rng: np.random.Generator) -> Fe
         a, b, r, q = user[i], user[j], room[i], room[j]
         delta = float((rate[a] - rate[b]) * (wide[q] - wide[r]))
         if (
-            delta * missing <= 0
-            or abs(delta - missing) >= abs(missing)
+            total + delta <= 0
+            or off(part + delta, total + delta) >= off(part, total)
             or a * rooms + q in held
             or b * rooms + r in held
         ):
