@@ -90,6 +90,7 @@ def cases(draw: st.DrawFn, **sizes: int) -> tuple[Federation, NDArray[np.float64
 
 
 class TestLargest:
+    @settings(max_examples=60)
     @given(cases())
     def test_shared_relays_are_optimal(self, case: tuple[Federation, NDArray[np.float64]]) -> None:
         federation, capacities = case
@@ -224,6 +225,37 @@ def test_in_any_unit(case: tuple[Federation, NDArray[np.float64]], factor: float
     one = adapt(federation, objective=Objective(kind), capacities=capacities)  # type: ignore[arg-type]
     more = adapt(federation, objective=Objective(kind), capacities=capacities * factor, rate=factor)  # type: ignore[arg-type]
     assert more.value == pytest.approx(one.value * (factor if kind == "total" else 1), rel=1e-6)
+
+
+@given(cases(), st.sampled_from(["largest", "total"]))
+def test_by_hand(case: tuple[Federation, NDArray[np.float64]], kind: str) -> None:
+    """Every event of every presence under every relay it may get, booked send by send."""
+    federation, capacities = case
+    result, p = adapt(federation, objective=kind, capacities=capacities), federation.presences  # type: ignore[arg-type]
+    tx, rx, rounds = np.zeros(federation.n_servers), np.zeros(federation.n_servers), np.zeros(federation.n_rooms)
+    for room in range(federation.n_rooms):
+        servers = range(int(p.offsets[room]), int(p.offsets[room + 1]))
+        relayed = isinstance(result.mechanisms[result.choice[room]], SharedRelay)
+        for origin, relay in product(servers, servers):
+            chance = float(result.share[relay]) if relayed else float(relay == origin)
+            sends = [(origin, relay)] if relay != origin else []
+            sends += [(relay, other) for other in servers if other not in (origin, relay)]
+            for a, b in sends:
+                tx[p.server[a]] += chance * p.weight[origin]
+                rx[p.server[b]] += chance * p.weight[origin]
+            hops = 0 if len(servers) == 1 else 1 if len(sends) == 1 or relay == origin else 2
+            rounds[room] += chance * hops * p.weight[origin] / p.weight[servers.start : servers.stop].sum()
+    np.testing.assert_allclose(result.load.tx, tx, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(result.load.rx, rx, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(result.rounds, rounds, rtol=1e-9, atol=1e-12)
+
+
+@given(federations())
+def test_the_limit_is_in_the_unit_of_the_load(federation: Federation) -> None:
+    allowed = adapt(federation).value * 1.01 + 1e-3
+    one = adapt(federation, objective=Objective("rounds", max_load=allowed))
+    ten = adapt(federation, objective=Objective("rounds", max_load=10 * allowed), rate=10)
+    assert ten.value == pytest.approx(one.value, rel=1e-6)
 
 
 @given(cases())

@@ -7,11 +7,11 @@ from math import ceil, comb, exp, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedgen.errors import UsageError
-from fedgen.federation import Federation
+from fedgen.federation import Federation, Presences
 from fedgen.traffic.adaptive import Adaptive
 from fedgen.traffic.equations import load
 from fedgen.traffic.gossip import EXACT, InfectAndDie, Push, PushPull
@@ -30,6 +30,7 @@ FLOODS: tuple[Mechanism, ...] = (Plumtree(3), Plumtree(), Gossipsub())
 ALL = EXACTLY + GOSSIP + FLOODS
 COLUMNS = ("total", "origin_tx", "other_tx", "origin_rx", "other_rx", "announcements", "rounds", "reached", "certain")
 everything = pytest.mark.parametrize("each", ALL, ids=repr)
+few = settings(max_examples=20)  # per mechanism, and there are many
 by_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -43,6 +44,7 @@ class TestLoad:
         np.testing.assert_allclose(ours.rx, theirs.rx, **CLOSE)
 
     @by_name
+    @few
     @given(federation=federations())
     def test_all_that_is_sent_is_received(self, name: str, federation: Federation) -> None:
         result = load_under(federation, name)
@@ -53,6 +55,7 @@ class TestLoad:
         assert result.tx.sum() + copied == pytest.approx(result.rx.sum(), rel=1e-12)
 
     @by_name
+    @few
     @given(federation=federations(), rate=st.floats(0.01, 100))
     def test_linear_in_the_rate(self, name: str, federation: Federation, rate: float) -> None:
         one, many = load_under(federation, name), load_under(federation, name, rate)
@@ -64,12 +67,14 @@ class TestLoad:
         np.testing.assert_allclose(many.rx, rate * one.rx, **CLOSE)
 
     @by_name
+    @few
     @given(federation=federations(max_servers=1))
     def test_one_server_sends_nothing(self, name: str, federation: Federation) -> None:
         result = load_under(federation, name)
         assert result.tx.tolist() == result.rx.tolist() == [0.0]
 
     @everything
+    @few
     @given(one=federations(), two=federations())
     def test_disjoint_federations_add(self, each: Mechanism, one: Federation, two: Federation) -> None:
         both = Federation.from_pairs(
@@ -82,6 +87,7 @@ class TestLoad:
         np.testing.assert_allclose(whole.rx, np.concatenate([part.rx for part in parts]), **CLOSE)
 
     @everything
+    @few
     @given(federation=federations(), random=st.randoms(use_true_random=False))
     def test_names_mean_nothing(self, each: Mechanism, federation: Federation, random: object) -> None:
         servers, rooms = list(range(federation.n_servers)), list(range(federation.n_rooms))
@@ -96,7 +102,20 @@ class TestLoad:
         np.testing.assert_allclose(after.tx[servers], before.tx, **CLOSE)
         np.testing.assert_allclose(after.rx[servers], before.rx, **CLOSE)
 
+    @given(federations())
+    def test_parts_of_the_rooms_add(self, federation: Federation) -> None:
+        p = federation.presences
+        middle = federation.n_rooms // 2
+        cut = int(p.offsets[middle])
+        first = Presences(p.server[:cut], p.room[:cut], p.users[:cut], p.weight[:cut], p.offsets[: middle + 1])
+        rest = Presences(p.server[cut:], p.room[cut:] - middle, p.users[cut:], p.weight[cut:], p.offsets[middle:] - cut)
+        parts = [load_under(part, Gossipsub(), n_servers=federation.n_servers) for part in (first, rest)]
+        whole = load_under(federation, Gossipsub())
+        np.testing.assert_allclose(parts[0].tx + parts[1].tx, whole.tx, **CLOSE)
+        np.testing.assert_allclose(parts[0].rx + parts[1].rx, whole.rx, **CLOSE)
+
     @everything
+    @few
     @given(federation=federations())
     def test_by_hand(self, each: Mechanism, federation: Federation) -> None:
         """Every event of every presence, booked to its origin and to each other server of the room."""
@@ -275,6 +294,12 @@ class TestSimulation:
     def test_formula_agrees_everywhere(self, each: Mechanism, n: int) -> None:
         assert disagreement(each, n, 4000 if n < 1000 else 400, seed=13) == []
 
+    @pytest.mark.parametrize("n", [3, EXACT, EXACT + 1])
+    def test_fan_outs_beyond_the_room(self, n: int) -> None:
+        for each in (Tree(100), Push(100), InfectAndDie(100), PushPull(100), Plumtree(100), Gossipsub(100)):
+            assert disagreement(each, n, 5, seed=1) == []
+            assert each.spread(n).rounds[0] == 1
+
     def test_a_seed_fixes_the_outcome(self) -> None:
         def columns(outcomes: Outcomes) -> list[list[float]]:
             return [getattr(outcomes, column).tolist() for column in COLUMNS]
@@ -317,6 +342,10 @@ class TestCalls:
             (lambda: Plumtree(2), "from 3 up"),
             (lambda: Broadcast().spread([0]), "at least its origin"),
             (lambda: Broadcast().spread([1.5]), "integers"),
+            (
+                lambda: load_under(Federation.from_pairs([0, 1], [0, 1], [0, 0]), "tree", n_servers=1),
+                "fewer than the 2",
+            ),
             (lambda: simulate(Adaptive(), 3), "no simulation"),  # type: ignore[arg-type]
             (lambda: simulate(Push(), 3, 0), "repetitions"),
         ],

@@ -133,6 +133,7 @@ def adapt(
     capacities: ArrayLike | None = None,
     *,
     rate: float = 1.0,
+    n_servers: int | None = None,
 ) -> Adapted:
     """Choose a mechanism per room, and who relays.
 
@@ -142,14 +143,15 @@ def adapt(
         objective: what to minimise; a name stands for that objective without limits.
         capacities: (S,) of the servers, > 0, in any unit; default: all equal to 1.
         rate: lambda, messages per user and unit of time.
+        n_servers: S; default: that of the federation, of presences one more than the largest id in them.
 
     Raises:
         UsageError: no mechanism is given, or capacities are not one positive number per server.
         InfeasibleError: no mechanism reaches all of a room within ``max_rounds``, or no choice keeps ``max_load``.
     """
-    presences, n_servers = presences_of(structure)
+    presences, size = presences_of(structure, n_servers)
     objective = objective if isinstance(objective, Objective) else Objective(objective)
-    available = _capacities(capacities, n_servers)
+    available = _capacities(capacities, size)
     options = Options.of(presences, tuple(mechanisms), objective.max_rounds, available, rate)
     if objective.kind == "total":
         choice, share = options.least(options.total, options.rounds), options.even

@@ -230,7 +230,7 @@ def _miss(informed: Floats | Integers, n: Integers | int, f: int) -> Floats:
     """P(f distinct others that an uninformed server calls are all uninformed)."""
     chance = np.ones(np.broadcast_shapes(np.shape(informed), np.shape(n)))
     for drawn in range(f):
-        chance = chance * np.clip((n - 1 - informed - drawn) / (n - 1 - drawn), 0.0, 1.0)
+        chance = chance * np.clip((n - 1 - informed - drawn) / np.maximum(n - 1 - drawn, 1), 0.0, 1.0)
     return chance
 
 

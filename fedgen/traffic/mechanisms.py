@@ -60,23 +60,33 @@ def mechanism(name: str, **parameters: Any) -> Mechanism | Adaptive:
     return made
 
 
-def load_under(structure: Federation | Presences, mechanism: Mechanism | Adaptive | str, rate: float = 1.0) -> Load:
+def load_under(
+    structure: Federation | Presences,
+    mechanism: Mechanism | Adaptive | str,
+    rate: float = 1.0,
+    *,
+    n_servers: int | None = None,
+) -> Load:
     """tx and rx of every server if every room distributes its events by a mechanism.
 
+    Loads add over rooms (but for the adaptive mechanism, which looks at all of them): those of parts of the rooms, each
+    with the same ``n_servers``, sum to that of the whole.
+
     Args:
-        structure: a federation, or its presences (servers: one more than the largest id in them).
+        structure: a federation, or its presences.
         mechanism: one of this module's, or its name.
         rate: lambda, messages per user and unit of time.
+        n_servers: S; default: that of the federation, of presences one more than the largest id in them.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or more servers than ``n_servers``.
     """
     if isinstance(mechanism, str):
         mechanism = _named(mechanism)
     if isinstance(mechanism, Adaptive):
-        return adapt(structure, mechanism.mechanisms, mechanism.objective, rate=rate).load
-    presences, n_servers = presences_of(structure)
-    return load_by_role(presences, spread_per_room(mechanism, presences), n_servers, rate)
+        return adapt(structure, mechanism.mechanisms, mechanism.objective, rate=rate, n_servers=n_servers).load
+    presences, size = presences_of(structure, n_servers)
+    return load_by_role(presences, spread_per_room(mechanism, presences), size, rate)
 
 
 _named = mechanism  # under another name, for the function whose argument is called so

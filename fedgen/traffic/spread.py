@@ -143,13 +143,19 @@ def spread_of(
     )
 
 
-def presences_of(structure: Federation | Presences) -> tuple[Presences, int]:
-    """The presences and the number of servers; of presences alone, one more than the largest id in them."""
+def presences_of(structure: Federation | Presences, n_servers: int | None = None) -> tuple[Presences, int]:
+    """The presences and the number of servers; of presences alone by default one more than the largest id in them.
+
+    Raises:
+        UsageError: there are more servers than ``n_servers``.
+    """
     from fedgen.federation import Federation
 
-    if isinstance(structure, Federation):
-        return structure.presences, structure.n_servers
-    return structure, int(structure.server.max(initial=-1)) + 1
+    presences = structure.presences if isinstance(structure, Federation) else structure
+    known = structure.n_servers if isinstance(structure, Federation) else int(presences.server.max(initial=-1)) + 1
+    if n_servers is not None and n_servers < known:
+        raise UsageError(f"n_servers: {n_servers} are fewer than the {known} there are; give that many or more")
+    return presences, n_servers if n_servers is not None else known
 
 
 def spread_per_room(mechanism: Mechanism, presences: Presences) -> Spread:
