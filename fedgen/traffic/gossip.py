@@ -59,7 +59,7 @@ class Push:
     the last server is reached the sends are those of a coupon collector, (n - 1) H_{n-1} (exact for f = 1), so total
     :math:`\approx n(\ln n + 0.58 + f/2)`; rounds :math:`\approx \log_{f+1} n + (\ln n)/f + O(1)` (Pittel, SIAM J. Appl.
     Math. 47, 1987, for f = 1). Servers do not know when all are reached; a protocol that stops by itself sends more, or
-    misses some. Error: exact for n <= 64; above, 0.5 % of total and rounds.
+    misses some. Error: exact for n <= 64; above, 1 % of total and rounds.
 
     Attributes:
         f: the fan-out, >= 1.
@@ -86,7 +86,7 @@ class InfectAndDie:
     f n :math:`\pi`, all reached with probability :math:`\exp(-(n - E j)) \approx \exp(-n e^{-f})` (Erdős and Rényi,
     1960; Eugster et al., IEEE Computer 37(5), 2004). Rounds: until the last of those that are reached; from the
     largest generation on, a branching process with the offspring of (1). Error: exact for n <= 64; above, 0.1 % of
-    total, 0.1 rounds.
+    total, 0.1 rounds, 0.02 of the probability that all are reached.
 
     Attributes:
         f: the fan-out, >= 2 (with 1 the event is passed along one path until it bites its tail).

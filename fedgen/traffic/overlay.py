@@ -15,7 +15,7 @@ model, Bollobás 1980; in the code, the neighbours of one server are distinct an
 
 and :math:`P(\text{rounds} \le t) \approx (1 - u_t/u_1)^{u_1}`. Asymptotic: :math:`\log_{v-1} n +
 \log_{v-1} \ln n + O(1)` (Bollobás and Fernandez de la Vega, Combinatorica 2, 1982). Against the simulation, n = 2 to
-10^4: within 0.15 rounds for v >= 5, 0.4 for v = 3 in small rooms (docs/mechanisms.md).
+10^4: within 0.15 rounds for v >= 4, 0.35 for v = 3 (docs/mechanisms.md).
 """
 
 from __future__ import annotations
