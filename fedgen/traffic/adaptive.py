@@ -182,7 +182,7 @@ def _fastest(options: Options, objective: Objective) -> tuple[Integers, Floats]:
         middle = (few + many) // 2
         choice = fast.copy()
         choice[order[:middle]] = slow[order[:middle]]
-        tried = options.spread_out(choice)
+        tried = options.spread_out(choice, allowed)
         if _top(options, choice, tried) <= allowed:
             many, chosen = middle, (choice, tried)
         else:

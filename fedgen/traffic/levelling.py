@@ -32,14 +32,23 @@ from numba import njit
 if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers, Presences
 
-SWEEPS = 3000
-"""Turns that every room gets at most."""
+WORK = 2_000_000_000
+"""Turns times presences at most; every room gets 200 turns at least and 3,000 at most."""
 
 
 def level(
-    presences: Presences, base: Floats, amount: Floats, share: Floats, capacities: Floats, tolerance: float = 1e-9
-) -> tuple[Floats, int]:
-    """Shares of relaying that level the load.
+    presences: Presences,
+    base: Floats,
+    amount: Floats,
+    share: Floats,
+    capacities: Floats,
+    *,
+    enough: float | None = None,
+    tolerance: float = 1e-8,
+) -> Floats:
+    """Shares of relaying that level the load, (K,).
+
+    Long chains of rooms that overlap by a few servers are slowest: 2,000 of them end within 0.05 % of the bound.
 
     Args:
         presences: the servers of each room.
@@ -47,23 +56,21 @@ def level(
         amount: (R,) B_r, the relaying of each room; 0 where there is none to share out.
         share: (K,) shares to begin with, summing to 1 per room with relaying.
         capacities: (S,) > 0.
+        enough: done when no load per capacity is larger, or when the bound is.
         tolerance: done when the largest load per capacity is within this factor of the bound.
-
-    Returns:
-        (K,) shares, and the number of turns that each room got.
     """
     share = share.copy()
     offsets, server = presences.offsets.astype(np.int64), presences.server.astype(np.int64)
     rooms = np.flatnonzero(amount > 0)
-    for turns in range(0, SWEEPS, 10):
+    for _ in range(0, min(3000, max(200, WORK // max(len(share), 1))), 10):
         load = relayed(presences, base, amount, share)
         top = float((load / capacities).max(initial=0.0))
-        if top <= (1 + tolerance) * bound(presences, base, amount, load, capacities):
-            return share, turns
-        moved = _pour(rooms, offsets, server, load, amount, share, capacities, 10)
-        if moved <= 1e-15 * top:
-            return share, turns + 10
-    return share, SWEEPS
+        least = bound(presences, base, amount, load, capacities)
+        if top <= (1 + tolerance) * least or (enough is not None and (top <= enough or least > enough)):
+            break
+        if _pour(rooms, offsets, server, load, amount, share, capacities, 10) <= 1e-15 * top:
+            break
+    return share
 
 
 def relayed(presences: Presences, base: Floats, amount: Floats, share: Floats) -> Floats:

@@ -138,13 +138,13 @@ class Options:
         spare = np.maximum(np.diff(self.presences.offsets) - 2, 0)
         return np.where(self.relay[choice], self.rate_of_room * spare, 0.0)
 
-    def spread_out(self, choice: Integers) -> Floats:
-        """(K,) shares that level the load under a choice."""
+    def spread_out(self, choice: Integers, enough: float | None = None) -> Floats:
+        """(K,) shares that level the load under a choice, or make no load per capacity larger than is ``enough``."""
         from fedgen.traffic.levelling import level
 
         even = self.load(choice, np.zeros(len(self.presences)))
-        share, _ = level(self.presences, even.tx + even.rx, self.amount(choice), self.even, self.capacities)
-        return share
+        base, amount = even.tx + even.rx, self.amount(choice)
+        return level(self.presences, base, amount, self.even, self.capacities, enough=enough)
 
     @property
     def free(self) -> bool:
