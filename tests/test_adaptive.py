@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fedgen.errors import FedgenError, InfeasibleError, UsageError
-from fedgen.federation import Federation
-from fedgen.traffic.adaptive import DEFAULT, Adapted, Adaptive, Objective, adapt
+from fedgen.federation import Federation, Presences
+from fedgen.traffic.adaptive import DEFAULT, Adapted, Adaptive, Objective, adapt, load_relayed
 from fedgen.traffic.equations import load
 from fedgen.traffic.gossip import InfectAndDie, Push, PushPull
-from fedgen.traffic.mechanisms import load_under
+from fedgen.traffic.mechanisms import MECHANISMS, load_under
 from fedgen.traffic.overlay import Gossipsub, Plumtree
 from fedgen.traffic.trees import Broadcast, Multicast, Relays, SharedRelay, Tree
 from tests.strategies import federations
@@ -256,6 +256,32 @@ def test_the_limit_is_in_the_unit_of_the_load(federation: Federation) -> None:
     one = adapt(federation, objective=Objective("rounds", max_load=allowed))
     ten = adapt(federation, objective=Objective("rounds", max_load=10 * allowed), rate=10)
     assert ten.value == pytest.approx(one.value, rel=1e-6)
+
+
+@given(cases())
+def test_relays_in_proportion_to_capacity(case: tuple[Federation, NDArray[np.float64]]) -> None:
+    federation, capacities = case
+    result, p = load_relayed(federation, capacities, rate=2.0), federation.presences
+    tx = np.zeros(federation.n_servers)
+    for begin, end in zip(p.offsets[:-1].tolist(), p.offsets[1:].tolist(), strict=True):
+        room = p.server[begin:end]
+        for origin, relay in product(range(end - begin), range(end - begin)):
+            weight = 2.0 * p.weight[begin + origin] * capacities[room[relay]] / capacities[room].sum()
+            tx[room[origin]] += weight if origin != relay else 0
+            tx[room[relay]] += weight * (end - begin - (1 if origin == relay else 2))
+    np.testing.assert_allclose(result.tx, tx, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(result.rx, load(federation, 2.0).rx, rtol=1e-12, atol=1e-12)
+    equal = load_relayed(federation, np.ones(federation.n_servers))
+    np.testing.assert_allclose(equal.tx, load_under(federation, SharedRelay()).tx, rtol=1e-12, atol=1e-12)
+
+
+def test_no_rooms_at_all() -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    empty = Presences(nothing, nothing, nothing, np.zeros(0), np.zeros(1, dtype=np.int64))
+    for name in MECHANISMS:
+        result = load_under(empty, name, n_servers=3)
+        assert result.tx.tolist() == result.rx.tolist() == [0.0] * 3
+    assert adapt(empty, objective="rounds", n_servers=3).value == 0
 
 
 @given(cases())

@@ -162,6 +162,31 @@ def adapt(
     return _adapted(options, choice, share, objective, rate)
 
 
+def load_relayed(
+    structure: Federation | Presences, capacities: ArrayLike, rate: float = 1.0, *, n_servers: int | None = None
+) -> Load:
+    """tx and rx of every server under one relay per event, drawn in proportion to capacities.
+
+    What rooms can do without telling each other loads: s relays the share c_s / (sum of the room's c) of every room's
+    events. Equal capacities are :class:`fedgen.traffic.trees.SharedRelay`.
+
+    Args:
+        structure: a federation, or its presences.
+        capacities: (S,) of the servers, > 0: what they say that they have, or their users, for instance.
+        rate: lambda, messages per user and unit of time.
+        n_servers: S; default: that of the federation, of presences one more than the largest id in them.
+
+    Raises:
+        UsageError: capacities are not one positive number per server.
+    """
+    presences, size = presences_of(structure, n_servers)
+    options = Options.of(presences, (SharedRelay(),), None, _capacities(capacities, size), rate)
+    offered = options.capacities[presences.server]
+    rooms = len(presences.offsets) - 1
+    share = offered / np.bincount(presences.room, weights=offered, minlength=rooms)[presences.room]
+    return options.load(np.zeros(rooms, dtype=np.int64), share)
+
+
 def _fastest(options: Options, objective: Objective) -> tuple[Integers, Floats]:
     """The choice of few rounds within the load allowed."""
     fast = options.least(options.rounds, options.total)
