@@ -16,6 +16,7 @@ from fedgen.federation import Federation, Presences
 from fedgen.traffic.adaptive import DEFAULT, Adapted, Adaptive, Objective, adapt, load_relayed
 from fedgen.traffic.equations import load
 from fedgen.traffic.gossip import InfectAndDie, Push, PushPull
+from fedgen.traffic.levelling import bound, level, relayed
 from fedgen.traffic.mechanisms import MECHANISMS, load_under
 from fedgen.traffic.overlay import Gossipsub, Plumtree
 from fedgen.traffic.trees import Broadcast, Multicast, Relays, SharedRelay, Tree
@@ -106,6 +107,23 @@ class TestLargest:
         everything = (*DEFAULT, Push(1), Push(), PushPull(), Plumtree(), Gossipsub())
         alone = adapt(federation, [SharedRelay()], "largest", capacities)
         assert alone.value == pytest.approx(best_mixture(federation, everything, capacities), rel=1e-6, abs=1e-9)
+
+    @given(cases(), st.integers(0, 2**32 - 1))
+    def test_the_bound_holds_whatever_the_shares(self, case: tuple[Federation, NDArray[np.float64]], seed: int) -> None:
+        federation, capacities = case
+        p, own = federation.presences, load(federation)
+        size = np.diff(p.offsets)
+        spoken = np.where(size > 1, np.bincount(p.room, weights=p.weight), 0.0)
+        amount = spoken * np.maximum(size - 2, 0)
+        base = own.rx + np.bincount(p.server, weights=np.where(size[p.room] > 1, p.weight, 0.0), minlength=len(own.rx))
+        # Few servers relay, so that the level sets hold whole rooms.
+        share = np.random.default_rng(seed).random(len(p)) ** 9
+        share /= np.bincount(p.room, weights=share)[p.room]
+        proved = bound(p, base, amount, relayed(p, base, amount, share), capacities)
+        optimum = best_mixture(federation, [SharedRelay()], capacities)
+        assert proved <= optimum * (1 + 1e-6) + 1e-9
+        level_loads = relayed(p, base, amount, level(p, base, amount, share, capacities))
+        assert bound(p, base, amount, level_loads, capacities) == pytest.approx(optimum, rel=1e-6, abs=1e-9)
 
     @given(cases(max_rooms=5))
     def test_fixed_mechanisms_against_brute_force(self, case: tuple[Federation, NDArray[np.float64]]) -> None:
@@ -327,3 +345,10 @@ def test_wrong_calls(arguments: dict[str, object], says: str) -> None:
 def test_wrong_objectives(arguments: dict[str, object]) -> None:
     with pytest.raises(FedgenError, match="max_"):
         Objective(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_example_that_comes_along(teams: Federation) -> None:
+    result = adapt(teams)
+    assert result.value == pytest.approx(result.bound, rel=1e-6)
+    assert result.value < result.broadcast_value
+    assert result.load.total == pytest.approx(load(teams).total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 from math import ceil, comb, exp, log
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from fedgen.errors import UsageError
 from fedgen.federation import Federation, Presences
 from fedgen.traffic.adaptive import Adaptive
 from fedgen.traffic.equations import load
-from fedgen.traffic.gossip import EXACT, InfectAndDie, Push, PushPull
+from fedgen.traffic.gossip import EXACT, InfectAndDie, Push, PushPull, _once_exact, _pull_exact, _push_exact
 from fedgen.traffic.mechanisms import MECHANISMS, load_under, mechanism
 from fedgen.traffic.overlay import Gossipsub, Plumtree
 from fedgen.traffic.simulation import Outcomes, simulate
 from fedgen.traffic.spread import Mechanism, room_weight, spread_per_room
 from fedgen.traffic.trees import Broadcast, Multicast, Relays, SharedRelay, Tree
 from tests.strategies import federations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 NAMES = tuple(MECHANISMS)
@@ -196,6 +200,25 @@ class TestSpread:
             below, above = each.spread(EXACT), each.spread(EXACT + 1)
             for column in ("total", "rounds"):
                 assert getattr(above, column)[0] == pytest.approx(getattr(below, column)[0], rel=0.03), (each, column)
+
+    @pytest.mark.parametrize("each", GOSSIP, ids=repr)
+    def test_the_recursion_against_the_chain(self, each: Push | InfectAndDie | PushPull) -> None:
+        """Beyond EXACT, where the chain still can be had: sharper than any simulation."""
+        n = 120
+        chain: Callable[[int, int], tuple[float, ...]] = {
+            Push: _push_exact,
+            InfectAndDie: _once_exact,
+            PushPull: _pull_exact,
+        }[type(each)]
+        total, origin, rounds, to_origin, reached, certain = chain(n, each.f)
+        s = each.spread(n)
+        once = isinstance(each, InfectAndDie)
+        assert s.total[0] == pytest.approx(total, rel=2e-4 if once else 0.01)
+        assert s.origin_tx[0] == pytest.approx(origin, rel=0.01)
+        assert s.origin_rx[0] == pytest.approx(to_origin, rel=0.01)
+        assert s.rounds[0] == pytest.approx(rounds, abs=0.1 if once or each.f == 1 else 0.05)
+        assert s.reached[0] == pytest.approx(reached, rel=2e-4)
+        assert s.certain[0] == pytest.approx(certain, abs=0.02)
 
 
 class TestTwins:
