@@ -1,0 +1,92 @@
+"""How else events could be distributed: the mechanisms by name, and the load of a federation under each.
+
+One module per family: :mod:`~fedgen.traffic.trees` (each server hears an event once), :mod:`~fedgen.traffic.gossip`
+(random targets), :mod:`~fedgen.traffic.overlay` (random neighbours), :mod:`~fedgen.traffic.adaptive` (a choice per
+room). What a mechanism costs per event and how load follows: :mod:`~fedgen.traffic.spread`. The check of the formulas:
+:mod:`~fedgen.traffic.simulation`. Described, with measured agreement, in docs/mechanisms.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from fedgen.errors import UsageError
+from fedgen.traffic.adaptive import Adaptive, adapt
+from fedgen.traffic.gossip import InfectAndDie, Push, PushPull
+from fedgen.traffic.overlay import Gossipsub, Plumtree
+from fedgen.traffic.spread import load_by_role, presences_of, spread_per_room
+from fedgen.traffic.trees import Broadcast, Multicast, Relays, SharedRelay, Tree
+
+if TYPE_CHECKING:
+    from fedgen.federation import Federation, Presences
+    from fedgen.traffic.equations import Load
+    from fedgen.traffic.spread import Mechanism
+
+MECHANISMS: dict[str, type[Any]] = {
+    kind.name: kind
+    for kind in (
+        Broadcast,
+        Tree,
+        Relays,
+        SharedRelay,
+        Push,
+        InfectAndDie,
+        PushPull,
+        Plumtree,
+        Gossipsub,
+        Multicast,
+        Adaptive,
+    )
+}
+"""The mechanisms by name; each is made without arguments, or with its parameters."""
+
+
+def mechanism(name: str, **parameters: Any) -> Mechanism | Adaptive:
+    """A mechanism by name.
+
+    Raises:
+        UsageError: no such mechanism, or it has no such parameter, or a value is out of range.
+    """
+    if name not in MECHANISMS:
+        raise UsageError(f"mechanism: unknown {name!r}; take one of {', '.join(MECHANISMS)}")
+    kind = MECHANISMS[name]
+    known = [field.name for field in fields(kind)]
+    for key in parameters:
+        if key not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise UsageError(f"mechanism {name}: unknown parameter {key!r}; it {takes}")
+    made: Mechanism | Adaptive = kind(**parameters)
+    return made
+
+
+def load_under(
+    structure: Federation | Presences,
+    mechanism: Mechanism | Adaptive | str,
+    rate: float = 1.0,
+    *,
+    n_servers: int | None = None,
+) -> Load:
+    """tx and rx of every server if every room distributes its events by a mechanism.
+
+    Loads add over rooms (but for the adaptive mechanism, which looks at all of them): those of parts of the rooms, each
+    with the same ``n_servers``, sum to that of the whole.
+
+    Args:
+        structure: a federation, or its presences.
+        mechanism: one of this module's, or its name.
+        rate: lambda, messages per user and unit of time.
+        n_servers: S; default: that of the federation, of presences one more than the largest id in them.
+
+    Raises:
+        UsageError: an unknown name, or more servers than ``n_servers``.
+    """
+    if isinstance(mechanism, str):
+        mechanism = _named(mechanism)
+    if isinstance(mechanism, Adaptive):
+        return adapt(structure, mechanism.mechanisms, mechanism.objective, rate=rate, n_servers=n_servers).load
+    presences, size = presences_of(structure, n_servers)
+    return load_by_role(presences, spread_per_room(mechanism, presences), size, rate)
+
+
+_named = mechanism  # under another name, for the function whose argument is called so
