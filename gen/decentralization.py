@@ -129,7 +129,7 @@ def hub_servers(model: Model, kept: int, copies: int = 1) -> Integers:
     They are the hubs of the law of users per server, as far as they are head servers: those alone are drawn one by
     one, and stand first in a drawn federation, in the model's order. Where the law knows no hub the head servers are
     the hubs; where it knows some but none of them is a head (many users with few memberships), it is the head with
-    most users.
+    most users. Without head servers there is none: then the largest server that was drawn has to serve.
 
     Args:
         model: the fitted model.
@@ -137,15 +137,8 @@ def hub_servers(model: Model, kept: int, copies: int = 1) -> Integers:
         copies: how often each of them is there.
 
     Returns:
-        (H,) their ids, most measured users first; H >= 1.
-
-    Raises:
-        InfeasibleError: the federation has no head server.
+        (H,) their ids, most measured users first; none without head servers.
     """
-    if kept == 0:
-        raise InfeasibleError(
-            "decentralization moves users of hubs, and this federation has no hub: none of its servers is a head server"
-        )
     users = model.heads.users[:kept]
     order = np.argsort(-users, kind="stable")
     found = model.laws["n"].hubs

@@ -166,11 +166,7 @@ class Growth:
 
 EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("reach", "locality"))
 _OF_ROOMS = (
-    *(
-        f"{margin}_{part}"
-        for margin in ("servers_per_room", "users_per_room")
-        for part in ("median", "p90", "p99")
-    ),
+    *(f"{margin}_{part}" for margin in ("servers_per_room", "users_per_room") for part in ("median", "p90", "p99")),
     "load_per_user",
 )
 _REACHES: dict[str, str] = {

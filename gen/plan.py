@@ -287,10 +287,10 @@ def _movers(model: Model, sizes: Sizes, head_users: Integers, copies: int, scena
     """How many users move out; the most that may, where the draw decides.
 
     Raises:
-        InfeasibleError: there is no hub, or its users are too few.
+        InfeasibleError: the hubs' users are too few.
     """
     how = scenario.decentralize
-    if how is None:
+    if how is None or len(head_users) == 0:
         return 0
     hubs = largest_hubs(head_users, hub_servers(model, len(head_users) // copies, copies), how)
     if how.effective_servers is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fedgen.progress import silent
 from gen.decentralization import decentralize, hub_servers
 from gen.plan import Plan, make_plan
@@ -78,4 +80,6 @@ def _moved(federation: Federation, model: Model, plan: Plan) -> Federation:
     how = plan.scenario.decentralize
     assert how is not None
     hubs = hub_servers(model, plan.heads_kept, plan.head_copies)
+    if len(hubs) == 0:
+        hubs = np.argmax(federation.users_per_server, keepdims=True)
     return decentralize(federation, hubs, how, plan.seed).federation

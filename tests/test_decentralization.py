@@ -24,6 +24,7 @@ from fitting.model import Model
 from gen.decentralization import Decentralization, decentralize, hub_servers, movers
 from gen.plan import make_plan
 from gen.sample import draw
+from gen.scenario import Scenario
 from tests.strategies import federations
 
 if TYPE_CHECKING:
@@ -305,8 +306,20 @@ class TestHubs:
         assert hub_servers(replace(matrix, heads=heads), len(heads.users)).tolist() == [last, last - 1]
 
     def test_no_head_no_hub(self, matrix: Model) -> None:
-        with pytest.raises(InfeasibleError, match="no hub"):
-            hub_servers(matrix, 0)
+        assert len(hub_servers(matrix, 0)) == 0
+
+    def test_without_heads_the_largest_server_gives(self) -> None:
+        home = np.repeat(np.arange(4), [10, 3, 2, 2])
+        alike = fedgen.fit(Federation.from_pairs(home, np.arange(17), np.arange(17) % 5))
+        assert len(alike.heads.users) == 0
+        plan = make_plan(alike, scenario=Scenario(decentralize=Decentralization(servers=2)), seed=1)
+        before = draw(alike, replace(plan, scenario=Scenario()))
+        after = draw(alike, plan)
+        after.check()
+        assert after.n_servers == 8
+        largest = int(before.users_per_server.argmax())
+        lost = before.users_per_server - after.users_per_server[:4]
+        assert lost.tolist() == [4 if server == largest else 0 for server in range(4)]
 
     def test_of_a_drawn_federation(self, matrix: Model) -> None:
         plan = make_plan(matrix, servers=200, seed=3)
