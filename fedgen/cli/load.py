@@ -1,9 +1,9 @@
 """``fedgen load``: what every server would have to send and receive."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +28,38 @@ def load(
     rate: Annotated[
         float, typer.Option("--rate", metavar="R", help="Messages per user and unit of time, on average.")
     ] = 1.0,
+    mechanism: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mechanism",
+            metavar="M",
+            help="How events are distributed (docs/mechanisms.md); several times, or all, to compare. "
+            "Default: broadcast.",
+            show_default=False,
+        ),
+    ] = None,
+    objective: Annotated[
+        Literal["largest", "total", "rounds"],
+        typer.Option("--objective", help="What the adaptive mechanism makes small."),
+    ] = "largest",
+    max_load: Annotated[
+        float | None,
+        typer.Option(
+            "--max-load",
+            metavar="L",
+            help="With --objective rounds: tx + rx per capacity that no server may exceed.",
+            show_default=False,
+        ),
+    ] = None,
+    capacities: Annotated[
+        Path | None,
+        path_option(
+            "--capacities",
+            metavar="F",
+            help="What each server can carry, for the adaptive mechanism: a table of server, capacity (.csv, .parquet).",
+            show_default=False,
+        ),
+    ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
@@ -82,15 +114,25 @@ def load(
 ) -> None:
     """Tell what every server sends and receives.
 
-    Transactions per unit of time under full-mesh broadcast (arXiv 1910.06295, equations 1 to 3): all of them, and the
-    shares of the servers with most users. Of a federation directory only servers and presences are read, so that any
-    size will do.
+    Transactions per unit of time under full-mesh broadcast (arXiv 1910.06295, equations 1 to 3) or another mechanism:
+    all of them, and the shares of the servers with most users. Of a federation directory only servers and presences
+    are read, so that any size will do.
     """
     from fedgen.io.outline import Outline, read_outline
     from fedgen.traffic.activity import spoken
     from fedgen.traffic.equations import streamed_load
 
-    _check(rate, what_if, (monte_carlo, window, pairs, user_rates, room_rates))
+    names = _mechanisms(mechanism)
+    _check(rate, what_if, (monte_carlo, window, pairs, user_rates, room_rates, mechanism))
+    goal = _Goal(objective, max_load, capacities)
+    if "adaptive" not in names and goal != _Goal():
+        raise UsageError(
+            "--objective, --max-load and --capacities are of --mechanism adaptive; give that, or leave them"
+        )
+    if objective == "rounds" and max_load is None:
+        raise UsageError("--objective rounds without a bound is broadcast; give --max-load as well")
+    if names != ["broadcast"] and (monte_carlo or window or pairs):
+        raise UsageError("--monte-carlo, --window and --pairs are about broadcast; give them without --mechanism")
     if output is not None:
         _kind(output)
         check_file(output, force=force, inputs=(federation,))
@@ -107,11 +149,21 @@ def load(
         table, result = _what_if(whole, rate, seed, quiet=quiet)
     else:
         activity = _activity(whole, user_rates, room_rates, seed)
-        presences = outline.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
-        found = streamed_load(presences, len(outline.users), rate)
         sizes: dict[str, Any] = {"users": outline.users, "rooms": outline.rooms}
-        table = {"server": range(len(outline.users)), **sizes, "tx": found.tx, "rx": found.rx}
-        result = {**_totals(outline, found), "largest": _largest(outline, found)}
+        table = {"server": range(len(outline.users)), **sizes}
+        if names == ["broadcast"]:
+            presences = outline.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
+            found = streamed_load(presences, len(outline.users), rate)
+            result = _totals(outline, found)
+        else:
+            loads, rows = _compared(outline, names, goal, rate, whole, activity)
+            found = loads[names[0]]
+            result = {**_totals(outline, found), "mechanisms": rows} if len(names) == 1 else {"mechanisms": rows}
+        if len(names) == 1:
+            table |= {"tx": found.tx, "rx": found.rx}
+            result["largest"] = _largest(outline, found)
+        else:
+            table |= {f"{way}_{name}": getattr(loads[name], way) for name in names for way in ("tx", "rx")}
         if pairs is not None:
             result["pairs"] = _pairs(outline, pairs, rate, whole, activity)
         if monte_carlo is not None and whole is not None:
@@ -135,6 +187,88 @@ def _check(rate: float, what_if: bool, others: Sequence[object]) -> None:
         raise UsageError(f"--rate: {rate} is not a rate; give a number above 0")
     if what_if and any(other is not None and other != [] for other in others):
         raise UsageError("--what-if is about broadcast alone; give it without --pairs, --window, --monte-carlo, laws")
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What the adaptive mechanism is to do."""
+
+    kind: Literal["largest", "total", "rounds"] = "largest"
+    max_load: float | None = None
+    capacities: Path | None = None
+
+
+def _capacities(path: Path, servers: int) -> "Floats":
+    """(S,) the capacity of every server."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    try:
+        table = csv.read_csv(path) if _kind(path) == ".csv" else parquet.read_table(path)
+        server, capacity = (table.column(name).to_numpy() for name in ("server", "capacity"))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UsageError(f"{path}: no table of server and capacity ({str(error).splitlines()[0][:100]})") from None
+    if not np.array_equal(np.sort(server), np.arange(servers)):
+        raise UsageError(f"{path}: does not tell the capacity of each server from 0 to {servers - 1} once")
+    found = np.empty(servers)
+    found[server] = capacity
+    if not np.all(np.isfinite(found) & (found > 0)):
+        raise UsageError(f"{path}: a capacity is not a number above 0; give what each server can carry")
+    return found
+
+
+def _mechanisms(given: Sequence[str] | None) -> list[str]:
+    """The mechanisms that are meant, each once."""
+    if not given:
+        return ["broadcast"]
+    from fedgen.traffic.mechanisms import MECHANISMS
+
+    names = list(dict.fromkeys(MECHANISMS if "all" in given else given))
+    for name in names:
+        if name not in MECHANISMS:
+            raise UsageError(f"--mechanism: {name!r} is not known; give all, {', '.join(MECHANISMS)}")
+    return names
+
+
+def _compared(
+    outline: "Outline",
+    names: Sequence[str],
+    goal: "_Goal",
+    rate: float,
+    whole: "Federation | None",
+    activity: "Activity | None",
+) -> tuple[dict[str, "Load"], list[dict[str, Any]]]:
+    """The load under each mechanism, and a row for each."""
+    from dataclasses import replace
+
+    from fedgen.statistics.load import hub_share, load_per_user
+    from fedgen.traffic.activity import spoken
+    from fedgen.traffic.adaptive import Objective
+    from fedgen.traffic.mechanisms import distribute, mechanism
+
+    presences = outline.gather()
+    if activity is not None and whole is not None:
+        presences = replace(presences, weight=spoken(whole, activity).weight)
+    capacities = None if goal.capacities is None else _capacities(goal.capacities, len(outline.users))
+    loads, rows = {}, []
+    for name in names:
+        adaptive = name == "adaptive"
+        made = mechanism(name, objective=Objective(goal.kind, None, goal.max_load)) if adaptive else mechanism(name)
+        found, rounds = distribute(presences, made, rate, n_servers=len(outline.users), capacities=capacities)
+        loads[name] = found
+        rows.append(
+            {
+                "mechanism": name,
+                "transactions": found.total,
+                "load_per_user": load_per_user(outline.users, found.tx),
+                "hub_share_tx": hub_share(outline.users, found.tx, found.rx),
+                "largest_tx": float(found.tx.max()),
+                "largest_load": float((found.tx + found.rx).max()),
+                "rounds": rounds,
+            }
+        )
+    return loads, rows
 
 
 def _activity(whole: "Federation | None", users: str | None, rooms: str | None, seed: int) -> "Activity | None":
@@ -303,6 +437,7 @@ def _nested(value: object) -> bool:
 
 _TITLES = {
     "largest": "The servers with most users",
+    "mechanisms": "Ways to distribute events; rounds: hops until all have one, on average",
     "pairs": "From server to server",
     "monte_carlo": "Messages drawn and delivered",
     "batched": "Events within a window go together",

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import FormatError
+from fedgen.federation import Presences
 from fedgen.io.directory import check_file, read_manifest
 from fedgen.io.snapshot import Snapshot, read_snapshot, told_by_name
 from fedgen.provenance import digest
+from fedgen.ragged import offsets_of
 from fedgen.traffic.activity import spoken
 from fedgen.traffic.equations import Stretch
 
@@ -40,6 +42,7 @@ class Outline:
         rooms: (S,) m.
         n_rooms: R.
         presences: begins to read the presences anew, sorted by room.
+        gather: reads all of them at once.
         remarks: what was odd and was mended or left out on reading.
         digest: of the source.
     """
@@ -48,6 +51,7 @@ class Outline:
     rooms: Integers
     n_rooms: int
     presences: Callable[[], Iterator[Stretch]]
+    gather: Callable[[], Presences]
     remarks: tuple[str, ...]
     digest: str
 
@@ -60,6 +64,7 @@ class Outline:
             federation.rooms_per_server,
             federation.n_rooms,
             lambda: iter([spoken(federation)]),
+            lambda: federation.presences,
             snapshot.remarks,
             snapshot.digest,
         )
@@ -78,12 +83,30 @@ def read_outline(path: str | Path) -> Outline:
     with told_by_name(place):
         manifest = read_manifest(place)
         users, rooms = _servers(place, manifest)
-        return Outline(users, rooms, manifest.counts.rooms, lambda: _named(place, manifest), (), digest(place))
+        return Outline(
+            users,
+            rooms,
+            manifest.counts.rooms,
+            lambda: _named(place, manifest),
+            lambda: _gathered(place, manifest),
+            (),
+            digest(place),
+        )
 
 
 def _named(path: Path, manifest: Manifest) -> Iterator[Stretch]:
     with told_by_name(path):
         yield from _stretches(path, manifest)
+
+
+def _gathered(path: Path, manifest: Manifest) -> Presences:
+    """All presences of a directory in memory."""
+    parts = list(_named(path, manifest))
+    server, room, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    with told_by_name(path):
+        users = np.concatenate([part for (part,) in _columns(path, manifest, "presences", ("users",))])
+    offsets = offsets_of(np.bincount(room, minlength=manifest.counts.rooms))
+    return Presences(server.astype(np.int64), room.astype(np.int64), users, weight, offsets)
 
 
 def _servers(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:

@@ -15,10 +15,12 @@ from fedgen.errors import UsageError
 from fedgen.traffic.adaptive import Adaptive, adapt
 from fedgen.traffic.gossip import InfectAndDie, Push, PushPull
 from fedgen.traffic.overlay import Gossipsub, Plumtree
-from fedgen.traffic.spread import load_by_role, presences_of, spread_per_room
+from fedgen.traffic.spread import load_by_role, presences_of, room_weight, spread_per_room
 from fedgen.traffic.trees import Broadcast, Multicast, Relays, SharedRelay, Tree
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fedgen.federation import Federation, Presences
     from fedgen.traffic.equations import Load
     from fedgen.traffic.spread import Mechanism
@@ -81,12 +83,31 @@ def load_under(
     Raises:
         UsageError: an unknown name, or more servers than ``n_servers``.
     """
-    if isinstance(mechanism, str):
-        mechanism = _named(mechanism)
-    if isinstance(mechanism, Adaptive):
-        return adapt(structure, mechanism.mechanisms, mechanism.objective, rate=rate, n_servers=n_servers).load
+    made = _named(mechanism) if isinstance(mechanism, str) else mechanism
+    return distribute(structure, made, rate, n_servers=n_servers)[0]
+
+
+def distribute(
+    structure: Federation | Presences,
+    mechanism: Mechanism | Adaptive,
+    rate: float = 1.0,
+    *,
+    n_servers: int | None = None,
+    capacities: ArrayLike | None = None,
+) -> tuple[Load, float]:
+    """As :func:`load_under`, and the hops until all servers of the room have an event, on average over events.
+
+    ``capacities``, (S,), are what the adaptive mechanism weighs loads by; default: all servers are alike.
+    """
     presences, size = presences_of(structure, n_servers)
-    return load_by_role(presences, spread_per_room(mechanism, presences), size, rate)
+    if isinstance(mechanism, Adaptive):
+        adapted = adapt(presences, mechanism.mechanisms, mechanism.objective, capacities, rate=rate, n_servers=size)
+        load, rounds = adapted.load, adapted.rounds
+    else:
+        spread = spread_per_room(mechanism, presences)
+        load, rounds = load_by_role(presences, spread, size, rate), spread.rounds
+    events = room_weight(presences)
+    return load, float(rounds @ events / events.sum()) if events.sum() > 0 else 0.0
 
 
 _named = mechanism  # under another name, for the function whose argument is called so
