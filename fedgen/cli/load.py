@@ -56,7 +56,7 @@ def load(
         path_option(
             "--capacities",
             metavar="F",
-            help="What each server can carry, for the adaptive mechanism: a table of server, capacity (.csv, .parquet).",
+            help="What each server can carry, for the adaptive mechanism: server, capacity, as .csv or .parquet.",
             show_default=False,
         ),
     ] = None,
