@@ -16,7 +16,7 @@ import fedgen
 from fedgen.errors import FormatError, UsageError
 from fedgen.federation import Federation
 from fedgen.io.directory import write
-from fedgen.io.outline import read_outline
+from fedgen.io.hosting import read_hosting
 from fedgen.traffic.activity import Activity, membership_weights, spoken
 from fedgen.traffic.batching import batched_load, simulate_batches
 from fedgen.traffic.equations import Stretch, load, pair_load, streamed_load, whole_rooms
@@ -90,21 +90,21 @@ class TestStreamed:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "fed"
             write(federation, path)
-            outline = read_outline(path)
-            found = streamed_load(outline.presences(), len(outline.users))
+            hosting = read_hosting(path)
+            found = streamed_load(hosting.presences(), len(hosting.users))
         np.testing.assert_allclose(found.tx, load(federation).tx, **CLOSE)
         np.testing.assert_allclose(found.rx, load(federation).rx, **CLOSE)
-        assert np.array_equal(outline.users, federation.users_per_server)
-        assert np.array_equal(outline.rooms, federation.rooms_per_server)
+        assert np.array_equal(hosting.users, federation.users_per_server)
+        assert np.array_equal(hosting.rooms, federation.rooms_per_server)
 
     def test_a_damaged_part_is_refused(self, teams: Federation, tmp_path: Path) -> None:
         path = tmp_path / "fed"
         write(teams, path)
         part = path / "presences" / "part-00000.parquet"
         part.write_bytes(part.read_bytes()[:-9] + b"123456789")
-        outline = read_outline(path)
+        hosting = read_hosting(path)
         with pytest.raises(FormatError, match=r"presences/part-00000.parquet is missing or damaged"):
-            list(outline.presences())
+            list(hosting.presences())
 
 
 class TestMonteCarlo:

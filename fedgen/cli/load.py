@@ -15,7 +15,7 @@ from fedgen.errors import UsageError
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats
-    from fedgen.io.outline import Outline
+    from fedgen.io.hosting import Hosting
     from fedgen.traffic.activity import Activity
     from fedgen.traffic.equations import Load
 
@@ -118,7 +118,7 @@ def load(
     all of them, and the shares of the servers with most users. Of a federation directory only servers and presences
     are read, so that any size will do.
     """
-    from fedgen.io.outline import Outline, read_outline
+    from fedgen.io.hosting import Hosting, read_hosting
     from fedgen.traffic.activity import spoken
     from fedgen.traffic.equations import streamed_load
 
@@ -139,33 +139,33 @@ def load(
     whole: Federation | None = None
     if user_rates or room_rates or monte_carlo or window or what_if:
         snapshot = read_federation(federation, quiet=quiet)
-        whole, outline = snapshot.federation, Outline.of(snapshot)
+        whole, hosting = snapshot.federation, Hosting.of(snapshot)
     else:
-        outline = read_outline(federation)
+        hosting = read_hosting(federation)
         if not quiet:
-            terminal.remark(outline.remarks)
+            terminal.remark(hosting.remarks)
     if what_if:
         assert whole is not None
         table, result = _what_if(whole, rate, seed, quiet=quiet)
     else:
         activity = _activity(whole, user_rates, room_rates, seed)
-        sizes: dict[str, Any] = {"users": outline.users, "rooms": outline.rooms}
-        table = {"server": range(len(outline.users)), **sizes}
+        sizes: dict[str, Any] = {"users": hosting.users, "rooms": hosting.rooms}
+        table = {"server": range(len(hosting.users)), **sizes}
         if names == ["broadcast"]:
-            presences = outline.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
-            found = streamed_load(presences, len(outline.users), rate)
-            result = _totals(outline, found)
+            presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
+            found = streamed_load(presences, len(hosting.users), rate)
+            result = _totals(hosting, found)
         else:
-            loads, rows = _compared(outline, names, goal, rate, whole, activity)
+            loads, rows = _compared(hosting, names, goal, rate, whole, activity)
             found = loads[names[0]]
-            result = {**_totals(outline, found), "mechanisms": rows} if len(names) == 1 else {"mechanisms": rows}
+            result = {**_totals(hosting, found), "mechanisms": rows} if len(names) == 1 else {"mechanisms": rows}
         if len(names) == 1:
             table |= {"tx": found.tx, "rx": found.rx}
-            result["largest"] = _largest(outline, found)
+            result["largest"] = _largest(hosting, found)
         else:
             table |= {f"{way}_{name}": getattr(loads[name], way) for name in names for way in ("tx", "rx")}
         if pairs is not None:
-            result["pairs"] = _pairs(outline, pairs, rate, whole, activity)
+            result["pairs"] = _pairs(hosting, pairs, rate, whole, activity)
         if monte_carlo is not None and whole is not None:
             result["monte_carlo"] = _monte_carlo(whole, found, monte_carlo, seed, rate, activity)
         if window and whole is not None:
@@ -232,7 +232,7 @@ def _mechanisms(given: Sequence[str] | None) -> list[str]:
 
 
 def _compared(
-    outline: "Outline",
+    hosting: "Hosting",
     names: Sequence[str],
     goal: "_Goal",
     rate: float,
@@ -247,22 +247,22 @@ def _compared(
     from fedgen.traffic.adaptive import Objective
     from fedgen.traffic.mechanisms import distribute, mechanism
 
-    presences = outline.gather()
+    presences = hosting.gather()
     if activity is not None and whole is not None:
         presences = replace(presences, weight=spoken(whole, activity).weight)
-    capacities = None if goal.capacities is None else _capacities(goal.capacities, len(outline.users))
+    capacities = None if goal.capacities is None else _capacities(goal.capacities, len(hosting.users))
     loads, rows = {}, []
     for name in names:
         adaptive = name == "adaptive"
         made = mechanism(name, objective=Objective(goal.kind, None, goal.max_load)) if adaptive else mechanism(name)
-        found, rounds = distribute(presences, made, rate, n_servers=len(outline.users), capacities=capacities)
+        found, rounds = distribute(presences, made, rate, n_servers=len(hosting.users), capacities=capacities)
         loads[name] = found
         rows.append(
             {
                 "mechanism": name,
                 "transactions": found.total,
-                "load_per_user": load_per_user(outline.users, found.tx),
-                "hub_share_tx": hub_share(outline.users, found.tx, found.rx),
+                "load_per_user": load_per_user(hosting.users, found.tx),
+                "hub_share_tx": hub_share(hosting.users, found.tx, found.rx),
                 "largest_tx": float(found.tx.max()),
                 "largest_load": float((found.tx + found.rx).max()),
                 "rounds": rounds,
@@ -281,17 +281,17 @@ def _activity(whole: "Federation | None", users: str | None, rooms: str | None, 
     )
 
 
-def _totals(outline: "Outline", found: "Load") -> dict[str, Any]:
+def _totals(hosting: "Hosting", found: "Load") -> dict[str, Any]:
     from fedgen.statistics.load import hub_share, load_per_user
 
     both = found.tx + found.rx
     return {
-        "servers": len(outline.users),
-        "users": int(outline.users.sum()),
-        "rooms": outline.n_rooms,
+        "servers": len(hosting.users),
+        "users": int(hosting.users.sum()),
+        "rooms": hosting.n_rooms,
         "transactions": found.total,
-        "load_per_user": load_per_user(outline.users, found.tx),
-        "hub_share_tx": hub_share(outline.users, found.tx, found.rx),
+        "load_per_user": load_per_user(hosting.users, found.tx),
+        "hub_share_tx": hub_share(hosting.users, found.tx, found.rx),
         "largest_tx": float(found.tx.max()),
         "largest_rx": float(found.rx.max()),
         "median_load": float(_median(both)),
@@ -304,28 +304,28 @@ def _median(values: "Floats") -> float:
     return float(np.median(values))
 
 
-def _largest(outline: "Outline", found: "Load") -> list[dict[str, Any]]:
+def _largest(hosting: "Hosting", found: "Load") -> list[dict[str, Any]]:
     """The servers with most users, and their shares (paper, Fig. 4b)."""
     from fedgen.statistics.load import ranking
 
     total = found.total or 1.0
-    users = float(outline.users.sum())
+    users = float(hosting.users.sum())
     return [
         {
             "server": int(s),
-            "users": int(outline.users[s]),
-            "rooms": int(outline.rooms[s]),
-            "users_share": float(outline.users[s]) / users,
+            "users": int(hosting.users[s]),
+            "rooms": int(hosting.rooms[s]),
+            "users_share": float(hosting.users[s]) / users,
             "tx_share": float(found.tx[s]) / total,
             "rx_share": float(found.rx[s]) / total,
             "both_share": float(found.tx[s] + found.rx[s]) / (2.0 * total),
         }
-        for s in ranking(outline.users, found.tx, found.rx)[:LARGEST]
+        for s in ranking(hosting.users, found.tx, found.rx)[:LARGEST]
     ]
 
 
 def _pairs(
-    outline: "Outline", text: str, rate: float, whole: "Federation | None", activity: "Activity | None"
+    hosting: "Hosting", text: str, rate: float, whole: "Federation | None", activity: "Activity | None"
 ) -> list[dict[str, Any]]:
     import numpy as np
 
@@ -336,9 +336,9 @@ def _pairs(
         chosen = [int(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(f"--pairs: {text!r} are not ids of servers; give whole numbers, as 0,1,7") from None
-    if len(set(chosen)) < len(chosen) or not all(0 <= s < len(outline.users) for s in chosen):
-        raise UsageError(f"--pairs: {text} are not distinct ids; give some of 0 to {len(outline.users) - 1}")
-    presences = outline.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
+    if len(set(chosen)) < len(chosen) or not all(0 <= s < len(hosting.users) for s in chosen):
+        raise UsageError(f"--pairs: {text} are not distinct ids; give some of 0 to {len(hosting.users) - 1}")
+    presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
     found = pair_load(presences, np.array(chosen), rate)
     return [
         {"from": a, "to": b, "tx": float(found[i, j])}

@@ -1,4 +1,4 @@
-"""The outline of a federation: all that the load needs, without users and memberships.
+"""Who hosts whom: servers with their users, and where they are present; all that the load needs.
 
 Of a federation directory only servers and presences are read, the presences as they come; so a directory of any size
 is looked at in the memory of its servers. Any other format is read whole first.
@@ -34,7 +34,7 @@ ROWS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
+class Hosting:
     """Servers and their presences.
 
     Attributes:
@@ -56,7 +56,7 @@ class Outline:
     digest: str
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Outline:
+    def of(cls, snapshot: Snapshot) -> Hosting:
         """Of a federation in memory."""
         federation = snapshot.federation
         return cls(
@@ -70,8 +70,8 @@ class Outline:
         )
 
 
-def read_outline(path: str | Path) -> Outline:
-    """The outline of the federation at a path, whatever its format.
+def read_hosting(path: str | Path) -> Hosting:
+    """The hosting of the federation at a path, whatever its format.
 
     Raises:
         FormatError: there is none that can be trusted. What is wrong with a presence of a directory is told where it is
@@ -79,11 +79,11 @@ def read_outline(path: str | Path) -> Outline:
     """
     place = Path(path)
     if not place.is_dir():
-        return Outline.of(read_snapshot(place))
+        return Hosting.of(read_snapshot(place))
     with told_by_name(place):
         manifest = read_manifest(place)
         users, rooms = _servers(place, manifest)
-        return Outline(
+        return Hosting(
             users,
             rooms,
             manifest.counts.rooms,
