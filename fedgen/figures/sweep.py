@@ -1,5 +1,6 @@
-"""Statistics against size, a line and a band per scenario, on logarithmic scales: small multiples of a sweep.
+"""Statistics against size, lines with bands, on logarithmic scales: small multiples of a sweep.
 
+A panel per statistic with a line per scenario, or a panel per scenario with a line per way to distribute events.
 Every line is named where it ends; names that would cover each other move apart, and thin lines lead to them. Colour and
 dash tell the lines apart alike. A dotted grey line from the first point of a scenario has the slope that is declared.
 """
@@ -45,7 +46,7 @@ class Line:
     """A statistic of a scenario against size.
 
     Attributes:
-        name: of the scenario.
+        name: of the scenario, or of the mechanism.
         bands: over seeds, one per factor.
         declared: exponent; None where none is.
     """
@@ -55,12 +56,13 @@ class Line:
     declared: float | None
 
 
-def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]]) -> Figure:
-    """A panel per statistic.
+def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: str | None = None) -> Figure:
+    """A panel per statistic, or per scenario.
 
     Args:
         factors: times as many servers, rising; one at least.
         panels: the lines, the reference first, by what the panel is called.
+        up: what all panels show, on one scale; None: each panel another thing on a scale of its own.
 
     Raises:
         UsageError: there is no panel.
@@ -69,18 +71,22 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]]) -> Fi
         raise UsageError("no statistic to draw; name at least one")
     from matplotlib.figure import Figure
 
+    place = np.array(factors, dtype=np.float64)
     with style.paper():
         rows = ceil(len(panels) / ABREAST)
         figure = Figure(figsize=(style.TWO_COLUMNS, 0.4 + _HEIGHT * rows), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.06, w_pad=0.04)  # type: ignore[union-attr,call-arg]
-        grid = figure.subplots(rows, ABREAST, sharex=True, squeeze=False).ravel().tolist()
+        grid = figure.subplots(rows, ABREAST, sharex=True, sharey=up is not None, squeeze=False).ravel().tolist()
         for axes in grid[len(panels) :]:
             axes.remove()
-        for axes, (title, lines) in zip(grid, panels.items(), strict=False):
-            _draw(axes, title, np.array(factors, dtype=np.float64), lines)
-        figure.supxlabel(
-            "times as many servers as measured; medians over seeds, bands 5 to 95 %, dotted: declared slope"
-        )
+        drawn = list(zip(grid, panels.items(), strict=False))
+        ends = [_draw(axes, title, place, lines) for axes, (title, lines) in drawn]
+        for (axes, (_, lines)), end in zip(drawn, ends, strict=True):  # once all lines are there, which may share a scale
+            _widen(axes)
+            _name(axes, place, end, lines)
+        figure.supxlabel(_ACROSS)
+        if up is not None:
+            figure.supylabel(up)
         return style.settled(figure)
 
 
@@ -118,7 +124,8 @@ def apart(places: Sequence[float], least: float) -> list[float]:
     return moved
 
 
-def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> None:
+def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> dict[int, float]:
+    """The lines of a panel; where each of them ends."""
     axes.set_title(title)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -135,8 +142,7 @@ def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> Non
         ends[at] = float(middle[there][-1])
         if line.declared is not None and len(x) > 1:
             axes.plot(x, middle[there][0] * (x / x[0]) ** line.declared, **_GUIDE)  # type: ignore[arg-type]
-    _widen(axes)
-    _name(axes, factors, ends, lines)
+    return ends
 
 
 def _number_factors(axes: Axes, factors: Floats) -> None:
@@ -169,6 +175,8 @@ def _widen(axes: Axes) -> None:
 
 
 def _number(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:,.4g} M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
