@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.progress import silent
+from fedgen.statistics.load import load_per_user
 from fedgen.statistics.structure import hhi
 from fedgen.traffic.equations import load
 from fitting.heads import find_heads
@@ -38,6 +39,7 @@ class Step:
         servers: how many there are then.
         effective_servers: 1/HHI.
         total: T, transactions per unit of time.
+        load_per_user: T/U.
         hub_tx: what the largest hub sends.
         largest, median: tx + rx of the server that carries most, and of the one in the middle.
     """
@@ -47,6 +49,7 @@ class Step:
     servers: int
     effective_servers: float
     total: float
+    load_per_user: float
     hub_tx: float
     largest: float
     median: float
@@ -97,6 +100,7 @@ def what_if(
                 done.federation.n_servers,
                 1.0 / hhi(done.federation.users_per_server),
                 found.total,
+                load_per_user(done.federation.users_per_server, found.tx),
                 float(found.tx[hubs[0]]),
                 float(both.max()),
                 float(np.median(both)),

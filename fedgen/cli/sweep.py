@@ -120,9 +120,7 @@ def print_mechanisms(trends: "Trends") -> None:
 
     swept = trends.sweep
     loads = {way: trends.bands(swept.reference, one)[-1].median for way, one in LARGEST_LOADS.items()}
-    rows = [
-        (way, _whole(load), loads["broadcast"] / load if load > 0 else None) for way, load in loads.items()
-    ]
+    rows = [(way, _whole(load), loads["broadcast"] / load if load > 0 else None) for way, load in loads.items()]
     title = f"{swept.reference} at {factor_word(swept.factors[-1])} times the servers: the largest load of a server"
     terminal.print_table(title, ("mechanism", "largest tx + rx", "times less than broadcast"), rows)
     print()

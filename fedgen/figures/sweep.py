@@ -35,7 +35,7 @@ _ACROSS = "times as many servers as measured; medians over seeds, bands 5 to 95 
 _LEAST_SPAN = 0.6
 """Decades that an axis shows at least, so that noise does not look like a trend."""
 _COLOURS = (style.BLUE, style.RED, style.YELLOW)
-_DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2))
+_DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
 _DARK_YELLOW = "#8A6A10"
 """For letters, which have to be darker than lines to be read."""
 _GUIDE = {"color": style.GREY, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 1.5}
@@ -81,7 +81,9 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: s
             axes.remove()
         drawn = list(zip(grid, panels.items(), strict=False))
         ends = [_draw(axes, title, place, lines) for axes, (title, lines) in drawn]
-        for (axes, (_, lines)), end in zip(drawn, ends, strict=True):  # once all lines are there, which may share a scale
+        for (axes, (_, lines)), end in zip(
+            drawn, ends, strict=True
+        ):  # once all lines are there, which may share a scale
             _widen(axes)
             _name(axes, place, end, lines)
         figure.supxlabel(_ACROSS)
@@ -170,11 +172,12 @@ def _widen(axes: Axes) -> None:
     low, high = low - missing, high + missing
     axes.set_ylim(10**low, 10**high)
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high - low > 2.2 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As people write it."""
     if value >= 1e6:
         return f"{value / 1e6:,.4g} M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
