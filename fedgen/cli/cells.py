@@ -189,17 +189,18 @@ def as_csv(outlines: Mapping["Cell", "Outline"]) -> bytes:
 
 def as_png(trends: "Trends", source: str) -> dict[str, bytes]:
     """The figures by name: :data:`PANELS` against size, and the largest load under each mechanism."""
+    from fedgen.figures.mechanisms import LOOKS
     from fedgen.figures.pages import encoded
     from fedgen.figures.sweep import Line
     from fedgen.figures.sweep import trends as draw
     from fedgen.statistics.outline import LABELS, LARGEST_LOADS
 
-    def line(label: str, scenario: str, statistic: str) -> Line:
-        return Line(label, trends.bands(scenario, statistic), trends.declared(scenario).get(statistic))
+    def line(label: str, scenario: str, statistic: str, look: Mapping[str, Any] | None = None) -> Line:
+        return Line(label, trends.bands(scenario, statistic), trends.declared(scenario).get(statistic), look)
 
     factors, scenarios = trends.sweep.factors, trends.sweep.scenarios
     by_statistic = {LABELS[one]: [line(name, name, one) for name in scenarios] for one in PANELS}
-    by_scenario = {name: [line(way, name, one) for way, one in LARGEST_LOADS.items()] for name in scenarios}
+    by_scenario = {name: [line(way, name, one, LOOKS[way]) for way, one in LARGEST_LOADS.items()] for name in scenarios}
     return {
         "sweep.png": encoded(draw(factors, by_statistic), "png", source),
         "mechanisms.png": encoded(draw(factors, by_scenario, LABELS["largest_load"]), "png", source),

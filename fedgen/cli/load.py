@@ -231,7 +231,7 @@ def _load_figures(path: Path, hosting: "Hosting", loads: Mapping[str, "Load"]) -
 
     name = path.absolute().name
     if len(loads) > 1:
-        return {"load-mechanisms": ranked({way: found.tx + found.rx for way, found in loads.items()})}
+        return {"load-mechanisms": ranked(name, {way: found.tx + found.rx for way, found in loads.items()})}
     ((way, found),) = loads.items()
     held, title = [pages.held(hosting.users, found)], [name if way == "broadcast" else f"{name}, {way}"]
     return {"load-curves": pages.draw_curves(held, title), "load-largest": pages.draw_largest(held, title)}

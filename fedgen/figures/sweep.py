@@ -36,8 +36,8 @@ _LEAST_SPAN = 0.6
 """Decades that an axis shows at least, so that noise does not look like a trend."""
 _COLOURS = (style.BLUE, style.RED, style.YELLOW)
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
-_DARK_YELLOW = "#8A6A10"
-"""For letters, which have to be darker than lines to be read."""
+DARK = {style.YELLOW: "#8A6A10", style.GREY: "#666666"}
+"""Of letters, which have to be darker than lines to be read."""
 _GUIDE = {"color": style.GREY, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 1.5}
 
 
@@ -49,11 +49,17 @@ class Line:
         name: of the scenario, or of the mechanism.
         bands: over seeds, one per factor.
         declared: exponent; None where none is.
+        look: how matplotlib draws it; None: by its place (:func:`look`).
     """
 
     name: str
     bands: Sequence[Band]
     declared: float | None
+    look: Mapping[str, Any] | None = None
+
+    def drawn(self, at: int) -> Mapping[str, Any]:
+        """How it is drawn as the at-th."""
+        return look(at) if self.look is None else self.look
 
 
 def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: str | None = None) -> Figure:
@@ -138,7 +144,7 @@ def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> dic
         there = np.isfinite(middle) & (low > 0)
         if not there.any():
             continue
-        x, how = factors[there], look(at)
+        x, how = factors[there], line.drawn(at)
         axes.fill_between(x, low[there], high[there], color=how["color"], alpha=0.15, linewidth=0, zorder=2)
         axes.plot(x, middle[there], marker="o", markersize=2.2 if len(x) > 1 else 4, **how)
         ends[at] = float(middle[there][-1])
@@ -190,7 +196,7 @@ def _name(axes: Axes, factors: Floats, ends: Mapping[int, float], lines: Sequenc
     right = axes.transAxes.inverted().transform(axes.transData.transform((float(factors[-1]), 10**low)))[0]
     moved = apart(list(where.values()), min(_APART, 1.0 / max(len(where), 1)))
     for (at, place), target in zip(where.items(), moved, strict=True):
-        how = look(at)
+        how = lines[at].drawn(at)
         colour = how["color"]
         leader = {"color": colour, "dashes": how.get("dashes", ()), "linewidth": 0.5, "clip_on": False}
         axes.plot((right + 0.01, 1.03, 1.09, 1.1), (place, place, target, target), transform=axes.transAxes, **leader)
@@ -200,7 +206,7 @@ def _name(axes: Axes, factors: Floats, ends: Mapping[int, float], lines: Sequenc
             style.shortened(style.printable(lines[at].name), _LETTERS),
             transform=axes.transAxes,
             fontsize=style.SMALL,
-            color=_DARK_YELLOW if colour == style.YELLOW else colour,
+            color=DARK.get(colour, colour),
             verticalalignment="center",
             parse_math=False,
         )

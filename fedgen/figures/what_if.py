@@ -8,7 +8,7 @@ import numpy as np
 
 from fedgen.errors import UsageError
 from fedgen.figures import style
-from fedgen.figures.sweep import apart, number
+from fedgen.figures.sweep import DARK, apart, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ _LETTERS = 22
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
 _COLUMNS = ("share", "load_per_user", "largest", "median", "hub_tx", "effective_servers")
 _OF_SERVERS = {
-    "largest": ("largest tx + rx", style.RED, style.RED),
-    "hub_tx": ("tx of the hub", style.YELLOW, "#8A6A10"),
-    "median": ("median tx + rx", style.BLUE, style.BLUE),
+    "largest": ("largest tx + rx", style.RED),
+    "hub_tx": ("tx of the hub", style.YELLOW),
+    "median": ("median tx + rx", style.BLUE),
 }
-"""What is shown of servers: in words, colour of the line and of its name."""
+"""What is shown of servers: in words, and its colour."""
 
 
 def curves(federations: Mapping[str, Steps]) -> Figure:
@@ -45,7 +45,7 @@ def curves(federations: Mapping[str, Steps]) -> Figure:
     if not federations:
         raise UsageError("no federation to draw; name at least one")
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     parts = [_floats(name, steps) for name, steps in federations.items()]
     with style.paper():
@@ -58,13 +58,15 @@ def curves(federations: Mapping[str, Steps]) -> Figure:
         ):
             axes.set_title(title)
             axes.set_xlim(-0.02, 1.02)
-            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0])
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         for axes, column in ((total, "load_per_user"), (effective, "effective_servers")):
             for part, name, dashes in zip(parts, federations, _DASHES * len(parts), strict=False):
                 title = style.shortened(style.printable(name), _LETTERS)
                 _line(axes, part["share"], part[column], dashes, style.BLACK, label=title)
         total.set_ylim(bottom=0.0)
-        for column, (_, colour, _) in _OF_SERVERS.items():
+        for column, (_, colour) in _OF_SERVERS.items():
             for part, dashes in zip(parts, _DASHES * len(parts), strict=False):
                 _line(servers, part["share"], part[column], dashes, colour)
         for axes in (servers, effective):
@@ -105,7 +107,13 @@ def _name(axes: Axes, part: Mapping[str, Floats]) -> None:
     there = {column: part[column][part[column] > 0] for column in _OF_SERVERS}
     ends = {column: (np.log10(values[-1]) - low) / (high - low) for column, values in there.items() if len(values)}
     for column, place in zip(ends, apart([float(end) for end in ends.values()], 0.09), strict=True):
-        words, _, colour = _OF_SERVERS[column]
+        words, colour = _OF_SERVERS[column]
         axes.text(
-            1.03, place, words, transform=axes.transAxes, color=colour, fontsize=style.SMALL, verticalalignment="center"
+            1.03,
+            place,
+            words,
+            transform=axes.transAxes,
+            color=DARK.get(colour, colour),
+            fontsize=style.SMALL,
+            verticalalignment="center",
         )

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fedgen.errors import UsageError
 from fedgen.traffic.adaptive import Adaptive, adapt
 from fedgen.traffic.gossip import InfectAndDie, Push, PushPull
@@ -95,7 +97,8 @@ def distribute(
     n_servers: int | None = None,
     capacities: ArrayLike | None = None,
 ) -> tuple[Load, float]:
-    """As :func:`load_under`, and the hops until all servers of the room have an event, on average over events.
+    """As :func:`load_under`, and the hops until all servers of the room have an event, on average over the events that
+    other servers must hear.
 
     ``capacities``, (S,), are what the adaptive mechanism weighs loads by; default: all servers are alike.
     """
@@ -106,7 +109,7 @@ def distribute(
     else:
         spread = spread_per_room(mechanism, presences)
         load, rounds = load_by_role(presences, spread, size, rate), spread.rounds
-    events = room_weight(presences)
+    events = np.where(np.diff(presences.offsets) > 1, room_weight(presences), 0.0)
     return load, float(rounds @ events / events.sum()) if events.sum() > 0 else 0.0
 
 
