@@ -76,6 +76,7 @@ def what_if(
     seed: int = 0,
     rate: float = 1.0,
     progress: Progress = silent,
+    hubs: Integers | None = None,
 ) -> list[Step]:
     """The load for each share of the hubs' users that moves out.
 
@@ -85,8 +86,9 @@ def what_if(
         seed: of who moves.
         rate: lambda, messages per user and unit of time.
         progress: told about each share.
+        hubs: whose users move, the largest first; None: those that are found (:func:`hubs_of`).
     """
-    hubs = hubs_of(federation)
+    hubs = hubs_of(federation) if hubs is None else hubs
     steps = []
     for i, share in enumerate(shares):
         progress("moving users", i, len(shares))

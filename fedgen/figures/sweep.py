@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ABREAST = 2
 _HEIGHT = 2.2
 """Inches of a row of panels."""
+_ALONE = 4.6
+"""Inches that a single panel and the names beside it are wide."""
 _LETTERS = 23
 _APART = 0.075
 """Of the height of a panel, how far apart names are."""
@@ -62,13 +64,16 @@ class Line:
         return look(at) if self.look is None else self.look
 
 
-def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: str | None = None) -> Figure:
+def trends(
+    factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: str | None = None, across: str = _ACROSS
+) -> Figure:
     """A panel per statistic, or per scenario.
 
     Args:
         factors: times as many servers, rising; one at least.
         panels: the lines, the reference first, by what the panel is called.
         up: what all panels show, on one scale; None: each panel another thing on a scale of its own.
+        across: what factors are.
 
     Raises:
         UsageError: there is no panel.
@@ -79,10 +84,12 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: s
 
     place = np.array(factors, dtype=np.float64)
     with style.paper():
-        rows = ceil(len(panels) / ABREAST)
-        figure = Figure(figsize=(style.TWO_COLUMNS, 0.4 + _HEIGHT * rows), layout="constrained")
+        columns = min(ABREAST, len(panels))
+        rows = ceil(len(panels) / columns)
+        width = style.TWO_COLUMNS if columns > 1 else _ALONE
+        figure = Figure(figsize=(width, 0.4 + _HEIGHT * rows), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.06, w_pad=0.04)  # type: ignore[union-attr,call-arg]
-        grid = figure.subplots(rows, ABREAST, sharex=True, sharey=up is not None, squeeze=False).ravel().tolist()
+        grid = figure.subplots(rows, columns, sharex=True, sharey=up is not None, squeeze=False).ravel().tolist()
         for axes in grid[len(panels) :]:
             axes.remove()
         drawn = list(zip(grid, panels.items(), strict=False))
@@ -92,7 +99,7 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: s
         ):  # once all lines are there, which may share a scale
             _widen(axes)
             _name(axes, place, end, lines)
-        figure.supxlabel(_ACROSS)
+        figure.supxlabel(across)
         if up is not None:
             figure.supylabel(up)
         return style.settled(figure)

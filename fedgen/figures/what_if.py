@@ -67,8 +67,11 @@ def curves(federations: Mapping[str, Steps]) -> Figure:
                 _line(axes, part["share"], part[column], dashes, style.BLACK, label=title)
         total.set_ylim(bottom=0.0)
         for column, (_, colour) in _OF_SERVERS.items():
+            how = (
+                {"linewidth": 2.8, "markersize": 0.0, "zorder": 1.9} if column == "hub_tx" else {}
+            )  # under the largest
             for part, dashes in zip(parts, _DASHES * len(parts), strict=False):
-                _line(servers, part["share"], part[column], dashes, colour)
+                _line(servers, part["share"], part[column], dashes if not how else (), colour, **how)
         for axes in (servers, effective):
             axes.set_yscale("log")
             _number(axes)
@@ -89,7 +92,8 @@ def _floats(name: str, steps: Steps) -> dict[str, Floats]:
 
 def _line(axes: Axes, share: Floats, values: Floats, dashes: tuple[float, ...], colour: str, **more: Any) -> None:
     shown = np.where(values > 0, values, np.nan)
-    axes.plot(share, shown, color=colour, dashes=dashes, linewidth=1.2, marker="o", markersize=1.8, **more)
+    how = {"color": colour, "dashes": dashes, "linewidth": 1.2, "marker": "o", "markersize": 1.8} | more
+    axes.plot(share, shown, **how)
 
 
 def _number(axes: Axes) -> None:
