@@ -145,6 +145,16 @@ class TestBatching:
         np.testing.assert_allclose(found.tx, sent, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.rx, received, rtol=1e-9, atol=1e-12)
 
+    @given(federations(), st.integers(0, 99))
+    def test_formula_with_rates(self, federation: Federation, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        activity = Activity(rng.random(federation.n_users) + 0.01, rng.random(federation.n_rooms) + 0.01)
+        (found,) = batched_load(federation, [0.7], activity=activity)
+        sent = np.zeros(federation.n_servers)
+        for (a, _), nu in pairs(federation, activity).items():
+            sent[a] += nu / (1 + 0.7 * nu)
+        np.testing.assert_allclose(found.tx, sent, rtol=1e-9, atol=1e-12)
+
     @given(federations(), st.floats(0.01, 10), st.floats(0, 10))
     def test_only_rate_times_window_counts(self, federation: Federation, rate: float, window: float) -> None:
         (one,), (many,) = batched_load(federation, [window * rate]), batched_load(federation, [window], rate)

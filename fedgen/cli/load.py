@@ -174,7 +174,7 @@ def load(
         if monte_carlo is not None and whole is not None:
             result["monte_carlo"] = traffic.check_drawn(whole, found, monte_carlo, seed, rate, activity)
         if window and whole is not None:
-            result["batched"] = traffic.batch_rows(whole, window, rate)
+            result["batched"] = traffic.batch_rows(whole, window, rate, activity)
         if plot is not None:
             figures = _load_figures(federation, hosting, loads)
     if output is not None:
@@ -295,7 +295,8 @@ def _print(result: Mapping[str, Any]) -> None:
             continue
         rows = value if isinstance(value, list) else [value]
         if rows:
-            print()
+            if pairs or key != next(iter(result)):
+                print()
             header = [LABELS.get(name, name.replace("_", " ")) for name in rows[0]]
             terminal.print_table(_TITLES[key], header, [list(row.values()) for row in rows])
 

@@ -189,11 +189,13 @@ def check_drawn(
     }
 
 
-def batch_rows(whole: "Federation", windows: Sequence[float], rate: float) -> list[dict[str, Any]]:
+def batch_rows(
+    whole: "Federation", windows: Sequence[float], rate: float, activity: "Activity | None"
+) -> list[dict[str, Any]]:
     """A row per window within which events go together."""
     from fedgen.traffic.batching import batched_load
 
-    total = batched_load(whole, [0.0], rate)[0].total
+    total = batched_load(whole, [0.0], rate, activity)[0].total
     return [
         {
             "window": window,
@@ -201,7 +203,7 @@ def batch_rows(whole: "Federation", windows: Sequence[float], rate: float) -> li
             "saved": 1.0 - load.total / total if total > 0 else 0.0,
             "largest_tx": float(load.tx.max()),
         }
-        for window, load in zip(windows, batched_load(whole, windows, rate), strict=True)
+        for window, load in zip(windows, batched_load(whole, windows, rate, activity), strict=True)
     ]
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from fedgen.errors import UsageError
 from fedgen.ragged import take
+from fedgen.traffic.activity import spoken
 from fedgen.traffic.equations import Load
 from fedgen.traffic.monte_carlo import said
 
@@ -30,18 +31,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fedgen.federation import Federation, Floats, Integers
+    from fedgen.traffic.activity import Activity
 
 _PAIRS = 1 << 24
 """Pairs of presences that are looked at together, at most about."""
 
 
-def batched_load(federation: Federation, windows: Sequence[float], rate: float = 1.0) -> list[Load]:
+def batched_load(
+    federation: Federation, windows: Sequence[float], rate: float = 1.0, activity: Activity | None = None
+) -> list[Load]:
     """The load where events within a window go together.
 
     Args:
         federation: any sound one.
         windows: Delta, in units of time, each >= 0.
-        rate: lambda, messages per user and unit of time.
+        rate: lambda, messages per user and unit of time, on average.
+        activity: who says how much, and where; None: all alike.
 
     Returns:
         For each window tx and rx of every server, in transactions per unit of time.
@@ -55,7 +60,7 @@ def batched_load(federation: Federation, windows: Sequence[float], rate: float =
         if not (np.isfinite(window) and window >= 0):
             raise UsageError(f"window: {window} is not a span of time; give a number from 0 up")
     loads = [Load(np.zeros(federation.n_servers), np.zeros(federation.n_servers)) for _ in windows]
-    for sender, receiver, nu in _pair_rates(federation):
+    for sender, receiver, nu in _pair_rates(federation, spoken(federation, activity).weight):
         for window, load in zip(windows, loads, strict=True):
             sent = rate * nu / (1.0 + rate * nu * window)
             load.tx[:] += np.bincount(sender, weights=sent, minlength=federation.n_servers)
@@ -63,13 +68,13 @@ def batched_load(federation: Federation, windows: Sequence[float], rate: float =
     return loads
 
 
-def _pair_rates(federation: Federation) -> Iterator[tuple[Integers, Integers, Floats]]:
+def _pair_rates(federation: Federation, weight: Floats) -> Iterator[tuple[Integers, Integers, Floats]]:
     """(sender, receiver, nu at rate 1) of all pairs that share a room, some senders at a time."""
     from scipy.sparse import csr_matrix
 
     p, servers = federation.presences, federation.n_servers
     shape = (servers, federation.n_rooms)
-    weights = csr_matrix((p.weight, (p.server, p.room)), shape=shape)
+    weights = csr_matrix((weight, (p.server, p.room)), shape=shape)
     there = csr_matrix((np.ones(len(p)), (p.room, p.server)), shape=shape[::-1])
     met = np.bincount(p.server, weights=np.diff(p.offsets)[p.room], minlength=servers)
     block = (np.cumsum(met) // _PAIRS).astype(np.int64)
