@@ -16,23 +16,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
 from scale import run
-
-import fedgen
-from fedgen.io.directory import PART_ROWS, Counts, begin, finish, part_path, put
-from fedgen.provenance import record
-from fedgen.traffic.equations import load
-from fitting.model import Model
-from gen.plan import make_plan
-from gen.sample import draw
-from gen.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    import pyarrow as pa
+
     from fedgen.federation import Federation
+    from fedgen.io.directory import Counts
 
 BUILTIN = Path("built-in model")
 MAIL = Path(os.environ.get("FEDGEN_DATA") or Path(__file__).parents[2] / "shared/data") / "kernel_mail.csv.gz"
@@ -49,7 +42,7 @@ def main() -> None:
     for source in sources:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "copies"
-            # In a process of its own: the peak of a process counts from that of the one which begins it.
+            # In a process of its own: the peak of one that is timed counts from what this one holds.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
                 counts, total = apart.submit(prepare, source, arguments.memberships, path).result()
             ways: tuple[str, ...] = ("broadcast", "shared-relay") if counts.presences < 1e7 else ("broadcast",)
@@ -66,6 +59,13 @@ def main() -> None:
 
 def prepare(source: Path, memberships: float, path: Path) -> tuple[Counts, float]:
     """Lay out copies of a federation; what they hold, and T."""
+    import fedgen
+    from fedgen.traffic.equations import load
+    from fitting.model import Model
+    from gen.plan import make_plan
+    from gen.sample import draw
+    from gen.scenario import Scenario
+
     if source == BUILTIN:
         model = Model.builtin()
         federation = draw(model, make_plan(model, scenario=Scenario(factor=10.0), seed=0))
@@ -77,6 +77,13 @@ def prepare(source: Path, memberships: float, path: Path) -> tuple[Counts, float
 
 def lay_out(federation: Federation, copies: int, path: Path) -> Counts:
     """Write the servers, presences and manifest of many copies of a federation side by side."""
+    import numpy as np
+    import pyarrow as pa
+
+    from fedgen import __version__
+    from fedgen.io.directory import Counts, begin, finish, put
+    from fedgen.provenance import record
+
     servers = copies * federation.n_servers
     place = np.random.default_rng(0).permutation(servers).astype(np.uint32)
     counts = Counts(
@@ -87,7 +94,7 @@ def lay_out(federation: Federation, copies: int, path: Path) -> Counts:
         copies * federation.n_presences,
     )
     sizes = {"servers": counts.servers, "users": counts.users, "rooms": counts.rooms}
-    begin(path, {"fedgen": fedgen.__version__, "source": "copies", "sizes": sizes})
+    begin(path, {"fedgen": __version__, "source": "copies", "sizes": sizes})
     columns = {"server": np.arange(servers, dtype=np.uint32)}
     for name, values in (("users", federation.users_per_server), ("rooms", federation.rooms_per_server)):
         columns[name] = np.empty(servers, dtype=np.uint32)
@@ -95,13 +102,17 @@ def lay_out(federation: Federation, copies: int, path: Path) -> Counts:
     put(path, "servers", pa.table(columns))
     for part, rows in enumerate(parts(federation, copies, place)):
         put(path, "presences", rows, part)
-    assert (path / part_path("presences", 0)).exists()
     finish(path, counts, record([]), jobs=2)
     return counts
 
 
 def parts(federation: Federation, copies: int, place: np.ndarray) -> Iterator[pa.Table]:
     """The presences, about as many at a time as a part has."""
+    import numpy as np
+    import pyarrow as pa
+
+    from fedgen.io.directory import PART_ROWS
+
     p, at_once = federation.presences, max(1, PART_ROWS // federation.n_presences)
     for first in range(0, copies, at_once):
         copy = np.repeat(np.arange(first, min(first + at_once, copies)), len(p))

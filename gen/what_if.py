@@ -38,21 +38,21 @@ class Step:
         moved: how many that are.
         servers: how many there are then.
         effective_servers: 1/HHI.
-        total: T, transactions per unit of time.
+        transactions: T, transactions per unit of time.
         load_per_user: T/U.
         hub_tx: what the largest hub sends.
-        largest, median: tx + rx of the server that carries most, and of the one in the middle.
+        largest_load, median_load: tx + rx of the server that carries most, and of the one in the middle.
     """
 
     share: float
     moved: int
     servers: int
     effective_servers: float
-    total: float
+    transactions: float
     load_per_user: float
     hub_tx: float
-    largest: float
-    median: float
+    largest_load: float
+    median_load: float
 
 
 def hubs_of(federation: Federation) -> Integers:

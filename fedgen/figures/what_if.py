@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _HEIGHT = 2.5
 _LETTERS = 22
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
-_COLUMNS = ("share", "load_per_user", "largest", "median", "hub_tx", "effective_servers")
+_COLUMNS = ("share", "load_per_user", "largest_load", "median_load", "hub_tx", "effective_servers")
 _OF_SERVERS = {
-    "largest": ("largest tx + rx", style.RED),
+    "largest_load": ("largest tx + rx", style.RED),
     "hub_tx": ("tx of the hub", style.YELLOW),
-    "median": ("median tx + rx", style.BLUE),
+    "median_load": ("median tx + rx", style.BLUE),
 }
 """What is shown of servers: in words, and its colour."""
 
@@ -92,8 +92,8 @@ def _floats(name: str, steps: Steps) -> dict[str, Floats]:
 
 def _line(axes: Axes, share: Floats, values: Floats, dashes: tuple[float, ...], colour: str, **more: Any) -> None:
     shown = np.where(values > 0, values, np.nan)
-    how = {"color": colour, "dashes": dashes, "linewidth": 1.2, "marker": "o", "markersize": 1.8} | more
-    axes.plot(share, shown, **how)
+    how: dict[str, Any] = {"color": colour, "dashes": dashes, "linewidth": 1.2, "marker": "o", "markersize": 1.8}
+    axes.plot(share, shown, **(how | more))
 
 
 def _number(axes: Axes) -> None:
