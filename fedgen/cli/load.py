@@ -130,18 +130,17 @@ def load(
     """
     from fedgen.cli import traffic
     from fedgen.io.hosting import Hosting, read_hosting
-    from fedgen.traffic.activity import spoken
-    from fedgen.traffic.equations import streamed_load
 
     names = _mechanisms(mechanism)
     goal = traffic.Goal(objective, max_load, capacities)
     _check(rate, names, goal, what_if, (monte_carlo, window, pairs, user_rates, room_rates, mechanism))
+    inputs = (federation, *(() if capacities is None else (capacities,)))
     if output is not None:
         traffic.table_kind(output)
-        check_file(output, force=force, inputs=(federation,))
+        check_file(output, force=force, inputs=inputs)
     if plot is not None:
         pages = ("what-if",) if what_if else ("load-mechanisms",) if len(names) > 1 else ("load-curves", "load-largest")
-        check_figures(plot, pages, DEFAULT_FORMATS, force=force, inputs=(federation,))
+        check_figures(plot, pages, DEFAULT_FORMATS, force=force, inputs=inputs)
     whole: Federation | None = None
     if user_rates or room_rates or monte_carlo or window or what_if or not federation.is_dir():
         snapshot = read_federation(federation, quiet=quiet)
@@ -156,19 +155,9 @@ def load(
             figures = _what_if_figures(federation, table)
     else:
         activity = traffic.draw_rates(whole, user_rates, room_rates, seed)
-        if names == ["broadcast"]:
-            presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
-            loads = {"broadcast": streamed_load(presences, len(hosting.users), rate)}
-            result = traffic.totals(hosting, loads["broadcast"])
-        else:
-            loads, rows = traffic.compare(hosting, names, goal, rate, whole, activity)
-            result = {**traffic.totals(hosting, loads[names[0]]), "mechanisms": rows}
-            if len(names) > 1:
-                result = {"mechanisms": rows}
+        loads, result = traffic.find(hosting, names, goal, rate, whole, activity)
         table = _table(hosting, loads)
         found = loads[names[0]]
-        if len(names) == 1:
-            result["largest"] = traffic.largest(hosting, found)
         if pairs is not None:
             result["pairs"] = traffic.pair_rows(hosting, pairs, rate, whole, activity)
         if monte_carlo is not None and whole is not None:

@@ -49,6 +49,29 @@ def _capacities(path: Path, servers: int) -> "Floats":
     return found
 
 
+def find(
+    hosting: "Hosting",
+    names: Sequence[str],
+    goal: Goal,
+    rate: float,
+    whole: "Federation | None",
+    activity: "Activity | None",
+) -> tuple[dict[str, "Load"], dict[str, Any]]:
+    """The load under each mechanism, and what is told of it: of one in full, of several a row each."""
+    from fedgen.traffic.activity import spoken
+    from fedgen.traffic.equations import streamed_load
+
+    if list(names) == ["broadcast"]:
+        presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
+        found = streamed_load(presences, len(hosting.users), rate)
+        return {"broadcast": found}, {**totals(hosting, found), "largest": largest(hosting, found)}
+    loads, rows = compare(hosting, names, goal, rate, whole, activity)
+    if len(names) > 1:
+        return loads, {"mechanisms": rows}
+    (found,) = loads.values()
+    return loads, {**totals(hosting, found), "mechanisms": rows, "largest": largest(hosting, found)}
+
+
 def compare(
     hosting: "Hosting",
     names: Sequence[str],
