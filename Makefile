@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check slow bench model docs clean
+.PHONY: help demo test check slow bench model docs images clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -79,6 +79,9 @@ model: $(STAMP) ## make the built-in model anew: reconstruct Matrix from its pap
 
 docs: $(STAMP) ## write docs/commands.md anew from the command line
 	$(BIN)/typer fedgen.cli utils docs --name fedgen --title "The commands" --output docs/commands.md
+
+images: $(STAMP) ## draw the figures of README anew; FEDGEN_DATA names the folder of the stand-in snapshot
+	$(BIN)/python docs/images/make.py
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -105,7 +105,9 @@ class Growth:
           is not declared: the bound is, and the largest of ever more rooms comes ever nearer to it.
           T has a. If a = 1, a server of the body has the users, rooms and so tx as measured: 0 for the median. With
           :math:`\chi = 0` the users, rooms and weights of a hub grow by :math:`\sigma^a` as U, T and all weights do: 0
-          for its share of tx and of rx, and a for the largest tx and rx, where those are of hubs.
+          for its share of tx and of rx, and a for the largest tx and rx, where those are of hubs. Under any mechanism
+          that is one and the same everywhere, what an event costs depends on its room alone: a for T and, where it is
+          of hubs, for the largest load, too. The adaptive one weighs rooms against each other: not declared.
         """
         a, rho, delta = self.users, self.rooms, self.rooms_per_user
         found = {
@@ -123,11 +125,11 @@ class Growth:
         if self.reach == "proportional":
             found |= {"servers_per_room_max": 1.0, "users_per_room_max": a}
         if self.keeps_rooms:
-            found |= dict.fromkeys(_OF_ROOMS, 0.0) | {"transactions": a}
+            found |= dict.fromkeys(_OF_ROOMS, 0.0) | dict.fromkeys(_TOTALS, a)
             if a == 1.0:
                 found["median_tx"] = 0.0
             if self.hub_number == 0.0:
-                found |= {"hub_share_tx": 0.0, "hub_share_rx": 0.0, "largest_tx": a, "largest_rx": a}
+                found |= {"hub_share_tx": 0.0, "hub_share_rx": 0.0} | dict.fromkeys(_OF_HUBS, a)
         return found
 
     def assumptions(self) -> dict[str, str]:
@@ -168,6 +170,13 @@ EXPONENTS = tuple(field.name for field in fields(Growth) if field.name not in ("
 _OF_ROOMS = (
     *(f"{margin}_{part}" for margin in ("servers_per_room", "users_per_room") for part in ("median", "p90", "p99")),
     "load_per_user",
+)
+_TOTALS = ("transactions", "transactions_push", "transactions_plumtree")
+_OF_HUBS = (
+    "largest_tx",
+    "largest_rx",
+    "largest_load",
+    *(f"largest_load_{name}" for name in ("tree", "relays", "shared_relay", "push", "plumtree")),
 )
 _REACHES: dict[str, str] = {
     "bounded": "none is larger than any measured one, but for what the mean room grows by",

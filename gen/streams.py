@@ -22,6 +22,7 @@ class Stage(IntEnum):
     MATCHING = 6
     COMPANY = 7
     DECENTRALIZATION = 8
+    ACTIVITY = 9
 
 
 def stream(seed: int, stage: Stage, chunk: int = 0) -> np.random.Generator:

@@ -422,6 +422,9 @@ class TestJson:
             ("info", generated),
             ("info", model),
             ("convert", EXAMPLE, tmp_path / "f.csv"),
+            ("load", EXAMPLE, "--mechanism", "tree", "-o", tmp_path / "load.csv"),
+            ("load", EXAMPLE, "--pairs", "0,1", "--monte-carlo", 9, "--window", 1),
+            ("load", EXAMPLE, "--what-if", "--plot", tmp_path / "figures"),
         ):
             found = self.keys(result(capsys, *words)) - {"n", "m", "e", "k", "u", "x", "d"}
             assert found

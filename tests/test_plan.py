@@ -178,6 +178,7 @@ class TestStreams:
             "MATCHING": 6,
             "COMPANY": 7,
             "DECENTRALIZATION": 8,
+            "ACTIVITY": 9,
         }
         # numpy promises the raw stream of a bit generator for good.
         assert stream(1, Stage.ROOMS).bit_generator.random_raw(2).tolist() == [

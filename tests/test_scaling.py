@@ -86,6 +86,10 @@ def test_outline_of_three_servers() -> None:
     assert found.hub_share_tx == pytest.approx(5.5 / 8)
     assert found.hub_share_rx == pytest.approx((1.0 + 0.5) / 8)
     assert found.largest_rx == pytest.approx(3.5)
+    # Server 0 has 5.5 + 1.5, server 1 has 1.5 + 3.5; in rooms of up to three servers no tree differs from broadcast.
+    assert found.largest_load == found.largest_load_tree == pytest.approx(7.0)
+    assert found.largest_load_adaptive <= min(found.largest_load_relays, found.largest_load_shared_relay) + 1e-9
+    assert found.transactions_plumtree > found.transactions_push >= found.transactions
     assert list(LABELS) == list(vars(found))
 
 

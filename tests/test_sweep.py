@@ -25,7 +25,7 @@ from fedgen.errors import InfeasibleError, UsageError
 from fedgen.federation import Federation
 from fedgen.figures.pages import encoded
 from fedgen.figures.sweep import Line, apart, look, trends
-from fedgen.statistics.outline import LABELS, Outline
+from fedgen.statistics.outline import LABELS, LARGEST_LOADS, Outline
 from fedgen.statistics.scaling import Band
 from fitting.model import Model
 from gen.cells import Cell, draw_cells, plan_cells
@@ -85,8 +85,8 @@ def _interrupts() -> Iterator[None]:
 @pytest.fixture
 def no_figure(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figure takes longer than all else."""
-    page = (swept / "sweep.png").read_bytes()
-    monkeypatch.setattr("fedgen.cli.cells.as_png", lambda *_: page)
+    pages = {name: (swept / name).read_bytes() for name in ("sweep.png", "mechanisms.png")}
+    monkeypatch.setattr("fedgen.cli.cells.as_png", lambda *_: pages)
 
 
 def small(**parts: Any) -> Sweep:
@@ -192,10 +192,11 @@ class TestDeclared:
     def test_proportional(self) -> None:
         found = Growth().exponents()
         ones = ("servers", "users", "rooms", "memberships", "presences", "users_per_server_max", "transactions")
-        assert {found[key] for key in (*ones, "largest_tx", "largest_rx")} == {1.0}
+        assert {found[key] for key in (*ones, "largest_tx", "largest_rx", "transactions_push")} == {1.0}
+        assert {found[key] for key in set(LARGEST_LOADS.values()) - {"largest_load_adaptive"}} == {1.0}
         zeros = ("load_per_user", "hub_share_tx", "hub_share_rx", "top_1_share", "servers_per_room_p99", "median_tx")
         assert {found[key] for key in zeros} == {0.0}
-        assert not {"effective_servers", "servers_per_room_max"} & set(found)
+        assert not {"effective_servers", "servers_per_room_max", "largest_load_adaptive"} & set(found)
 
     @pytest.mark.parametrize("name", [name for name in known_scenarios() if name != "larger-crawl"])
     def test_all_are_of_statistics(self, name: str) -> None:
@@ -382,7 +383,8 @@ class TestCommand:
         assert plan["model"] == document["model"] == model.digest
         assert plan["seeds"] == document["seeds"] == [0, 1]
         assert len(list((swept / "cells").iterdir())) == 2 * 3 * 2
-        assert (swept / "sweep.png").read_bytes().startswith(b"\x89PNG")
+        for name in ("sweep.png", "mechanisms.png"):
+            assert (swept / name).read_bytes().startswith(b"\x89PNG")
         rows = list(csv.DictReader((swept / "sweep.csv").read_text().splitlines()))
         assert len(rows) == 12
         assert list(rows[0]) == ["scenario", "factor", "seed", *LABELS]
@@ -413,6 +415,10 @@ class TestCommand:
         assert lines[3].startswith(
             "Which assumption moves the answer most: against proportional, frozen-hubs (hub_users)"
         )
+        assert lines[5] == "proportional at 2 times the servers: the largest load of a server"
+        assert [line.split()[0] for line in lines[7:14]] == list(LARGEST_LOADS)
+        assert lines[7].split()[-1] == "1"
+        assert float(lines[13].split()[-1]) > 1
         assert lines[-1] == str(tmp_path / "out")
         assert "note: proportional assumes: rooms ~ servers^1" in err
         assert "note: frozen-hubs assumes instead: users of a hub ~ servers^0" in err
@@ -544,6 +550,12 @@ class TestFigure:
         assert [axes.get_title(loc="left") for axes in figure.axes] == ["one", "two", "three"]
         assert [text.get_text() for text in figure.axes[0].texts] == [line.name for line in lines]
         assert encoded(figure, "png", "test") == encoded(figure, "png", "test")
+        assert len({axes.get_ylim() for axes in figure.axes}) > 1
+
+    def test_one_scale(self) -> None:
+        figure = trends(self.FACTORS, {"a": [self.line("broadcast", 1)], "b": [self.line("tree", 2)]}, "largest load")
+        assert len({axes.get_ylim() for axes in figure.axes}) == 1
+        assert figure.get_supylabel() == "largest load"
 
     def test_one_factor(self) -> None:
         figure = trends([3.0], {"one": [Line("a", [Band(2.0, 1.0, 3.0)], 1.0)]})

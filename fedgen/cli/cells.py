@@ -97,7 +97,7 @@ class Folder:
         trends = Trends(self.sweep, {cell: outlines[cell] for cell in self.plans})
         files = {
             "sweep.csv": as_csv(trends.outlines),
-            "sweep.png": as_png(trends, f"{self.model.digest}, {self.sweep.title}"),
+            **as_png(trends, f"{self.model.digest}, {self.sweep.title}"),
             SWEEP: terminal.as_json(self.document(trends)).encode() + b"\n",
         }
         for name, content in files.items():
@@ -187,18 +187,21 @@ def as_csv(outlines: Mapping["Cell", "Outline"]) -> bytes:
     return sink.getvalue().encode()
 
 
-def as_png(trends: "Trends", source: str) -> bytes:
-    """The figure: :data:`PANELS` against size."""
+def as_png(trends: "Trends", source: str) -> dict[str, bytes]:
+    """The figures by name: :data:`PANELS` against size, and the largest load under each mechanism."""
+    from fedgen.figures.mechanisms import LOOKS
     from fedgen.figures.pages import encoded
     from fedgen.figures.sweep import Line
     from fedgen.figures.sweep import trends as draw
-    from fedgen.statistics.outline import LABELS
+    from fedgen.statistics.outline import LABELS, LARGEST_LOADS
 
-    names = trends.sweep.scenarios
-    panels = {
-        LABELS[statistic]: [
-            Line(name, trends.bands(name, statistic), trends.declared(name).get(statistic)) for name in names
-        ]
-        for statistic in PANELS
+    def line(label: str, scenario: str, statistic: str, look: Mapping[str, Any] | None = None) -> Line:
+        return Line(label, trends.bands(scenario, statistic), trends.declared(scenario).get(statistic), look)
+
+    factors, scenarios = trends.sweep.factors, trends.sweep.scenarios
+    by_statistic = {LABELS[one]: [line(name, name, one) for name in scenarios] for one in PANELS}
+    by_scenario = {name: [line(way, name, one, LOOKS[way]) for way, one in LARGEST_LOADS.items()] for name in scenarios}
+    return {
+        "sweep.png": encoded(draw(factors, by_statistic), "png", source),
+        "mechanisms.png": encoded(draw(factors, by_scenario, LABELS["largest_load"]), "png", source),
     }
-    return encoded(draw(trends.sweep.factors, panels), "png", source)

@@ -13,6 +13,7 @@ from fedgen.cli import terminal
 from fedgen.cli.convert import convert
 from fedgen.cli.fit import fit
 from fedgen.cli.info import info
+from fedgen.cli.load import load
 from fedgen.cli.plot import plot
 from fedgen.cli.reconstruct import reconstruct
 from fedgen.cli.sample import sample
@@ -40,7 +41,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(fedgen)
-    for command in (fit, sample, sweep, validate, reconstruct, plot, info, convert):
+    for command in (fit, sample, sweep, validate, load, reconstruct, plot, info, convert):
         app.command(cls=Command)(command)
     return app
 

@@ -12,7 +12,7 @@ ENSEMBLE = "ensemble.json"
 """What is told of an ensemble, beside its federation directories; written last."""
 SWEEP, CELLS = "sweep.json", "cells"
 """What is told of a sweep, written last, and the folder of its draws."""
-_OF_SWEEP = {SWEEP, CELLS, "plan.json", "sweep.csv", "sweep.png"}
+_OF_SWEEP = {SWEEP, CELLS, "plan.json", "sweep.csv", "sweep.png", "mechanisms.png"}
 _CELL = re.compile(r".+-x[0-9.e+-]+-seed[0-9]+\.json")
 
 

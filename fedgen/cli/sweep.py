@@ -48,7 +48,7 @@ def sweep(
 
     Draws a federation for every scenario, factor and seed, keeps its statistics, and tells how structure and load grow
     with size, and which assumption moves the answer most. DIR gets plan.json, a file per draw in cells, sweep.csv,
-    sweep.png and sweep.json; a run that was killed is continued by the same command.
+    sweep.png, mechanisms.png and sweep.json; a run that was killed is continued by the same command.
     """
     from fedgen.provenance import digest, record
     from gen.cells import plan_cells
@@ -89,7 +89,9 @@ def assumed(sweep: "Sweep", plans: "dict[str, Plan]") -> list[str]:
 
 
 def print_trends(trends: "Trends") -> None:
-    """Print what holds at the largest factor, the exponent of load per user, and which assumption decides."""
+    """Print what holds at the largest factor, the exponent of load per user, which assumption decides, and what other
+    mechanisms buy.
+    """
     from gen.sweep import factor_word
 
     swept = trends.sweep
@@ -107,7 +109,21 @@ def print_trends(trends: "Trends") -> None:
         rows.append((name, load, share, servers, _whole(largest), *found, declared))
     seeds = "1 seed" if swept.seeds == 1 else f"medians over {swept.seeds} seeds"
     terminal.print_table(f"{swept.title}: at {factor_word(swept.factors[-1])} times the servers, {seeds}", header, rows)
-    print(f"\n{verdict(trends)}")
+    print(f"\n{verdict(trends)}\n")
+    print_mechanisms(trends)
+
+
+def print_mechanisms(trends: "Trends") -> None:
+    """Print the largest load under each mechanism, of the reference at the largest factor."""
+    from fedgen.statistics.outline import LARGEST_LOADS
+    from gen.sweep import factor_word
+
+    swept = trends.sweep
+    loads = {way: trends.bands(swept.reference, one)[-1].median for way, one in LARGEST_LOADS.items()}
+    rows = [(way, _whole(load), loads["broadcast"] / load if load > 0 else None) for way, load in loads.items()]
+    title = f"{swept.reference} at {factor_word(swept.factors[-1])} times the servers: the largest load of a server"
+    terminal.print_table(title, ("mechanism", "largest tx + rx", "times less than broadcast"), rows)
+    print()
 
 
 def _whole(value: float) -> float | int:

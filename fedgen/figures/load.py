@@ -16,13 +16,14 @@ from fedgen.statistics.load import ranking
 from fedgen.traffic.equations import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from fedgen.federation import Federation, Floats
+    from fedgen.federation import Federation, Floats, Integers
     from fedgen.figures.overlay import Pair
+    from fedgen.traffic.equations import Load
 
 LARGEST = 4
 _LOOK = {
@@ -34,14 +35,18 @@ _LOOK = {
 
 
 def shares(federation: Federation) -> dict[str, Floats]:
+    """:func:`held` under broadcast."""
+    return held(federation.users_per_server, load(federation))
+
+
+def held(users: Integers, found: Load) -> dict[str, Floats]:
     """The share of all users, tx, rx and of both together that each server has, (S,) each, in the order of rank.
 
     Where nothing is sent, all but the users' are 0.
     """
-    users, found = federation.users_per_server, load(federation)
     order = ranking(users, found.tx, found.rx)
-    held = {"users": users.astype(np.float64), "tx": found.tx, "rx": found.rx, "sum": found.tx + found.rx}
-    return {name: part[order] / (part.sum() or 1.0) for name, part in held.items()}
+    parts = {"users": users.astype(np.float64), "tx": found.tx, "rx": found.rx, "sum": found.tx + found.rx}
+    return {name: part[order] / (part.sum() or 1.0) for name, part in parts.items()}
 
 
 def curves(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
@@ -50,7 +55,7 @@ def curves(federations: Sequence[Federation], names: Sequence[str], abreast: int
     Raises:
         UsageError: there is no federation.
     """
-    return _figure(federations, names, "cumulative share", _draw_curves, abreast)
+    return draw_curves([shares(one) for one in federations], names, abreast)
 
 
 def largest(federations: Sequence[Federation], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
@@ -59,7 +64,17 @@ def largest(federations: Sequence[Federation], names: Sequence[str], abreast: in
     Raises:
         UsageError: there is no federation.
     """
-    return _figure(federations, names, "share", _draw_bars, abreast)
+    return draw_largest([shares(one) for one in federations], names, abreast)
+
+
+def draw_curves(parts: Sequence[Mapping[str, Floats]], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
+    """:func:`curves` of shares that are there (:func:`held`)."""
+    return _figure(parts, names, "cumulative share", _draw_curves, abreast)
+
+
+def draw_largest(parts: Sequence[Mapping[str, Floats]], names: Sequence[str], abreast: int = style.ABREAST) -> Figure:
+    """:func:`largest` of shares that are there (:func:`held`)."""
+    return _figure(parts, names, "share", _draw_bars, abreast)
 
 
 def both(pair: Pair) -> Figure:
@@ -79,38 +94,38 @@ def both(pair: Pair) -> Figure:
 
 
 def _figure(
-    federations: Sequence[Federation],
+    parts: Sequence[Mapping[str, Floats]],
     names: Sequence[str],
     label: str,
-    draw: Callable[[Axes, dict[str, Floats], int], None],
+    draw: Callable[[Axes, Mapping[str, Floats], int], None],
     abreast: int,
 ) -> Figure:
-    """A panel of each federation's shares, with one legend; ``draw`` is told how many panels stand in a row."""
+    """A panel of each one's shares, with one legend; ``draw`` is told how many panels stand in a row."""
     with style.paper():
         figure, grid = style.panels(names, abreast)
-        for axes, federation in zip(grid, federations, strict=True):
-            draw(axes, shares(federation), min(len(grid), abreast))
+        for axes, part in zip(grid, parts, strict=True):
+            draw(axes, part, min(len(grid), abreast))
         figure.supxlabel("rank of the server, by users, then tx")
         figure.supylabel(label)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(_LOOK))
         return style.settled(figure)
 
 
-def _draw_curves(axes: Axes, held: dict[str, Floats], row: int) -> None:
-    for name, share in held.items():
+def _draw_curves(axes: Axes, part: Mapping[str, Floats], row: int) -> None:
+    for name, share in part.items():
         curve = np.append(0.0, np.cumsum(share))
         kept = envelope(np.arange(len(curve)), curve)
         colour, dashes = _LOOK[name]
         axes.plot(kept, curve[kept], color=colour, dashes=dashes, label=name, linewidth=1.2)
     axes.set_ylim(-0.02, 1.04)
-    style.number_ranks(axes, len(held["users"]), most=3 if row > 2 else 5)
+    style.number_ranks(axes, len(part["users"]), most=3 if row > 2 else 5)
 
 
-def _draw_bars(axes: Axes, held: dict[str, Floats], _row: int) -> None:
-    width = 0.8 / len(held)
-    for i, (name, share) in enumerate(held.items()):
+def _draw_bars(axes: Axes, part: Mapping[str, Floats], _row: int) -> None:
+    width = 0.8 / len(part)
+    for i, (name, share) in enumerate(part.items()):
         shown = share[:LARGEST]
-        middle = np.arange(1, len(shown) + 1) + (i - (len(held) - 1) / 2) * width
+        middle = np.arange(1, len(shown) + 1) + (i - (len(part) - 1) / 2) * width
         axes.bar(middle, shown, width=0.92 * width, color=_LOOK[name][0], label=name)
     axes.set_xticks(range(1, LARGEST + 1))
     axes.set_xlim(0.4, LARGEST + 0.6)

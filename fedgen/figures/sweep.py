@@ -1,5 +1,6 @@
-"""Statistics against size, a line and a band per scenario, on logarithmic scales: small multiples of a sweep.
+"""Statistics against size, lines with bands, on logarithmic scales: small multiples of a sweep.
 
+A panel per statistic with a line per scenario, or a panel per scenario with a line per way to distribute events.
 Every line is named where it ends; names that would cover each other move apart, and thin lines lead to them. Colour and
 dash tell the lines apart alike. A dotted grey line from the first point of a scenario has the slope that is declared.
 """
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ABREAST = 2
 _HEIGHT = 2.2
 """Inches of a row of panels."""
+_ALONE = 4.6
+"""Inches that a single panel and the names beside it are wide."""
 _LETTERS = 23
 _APART = 0.075
 """Of the height of a panel, how far apart names are."""
@@ -34,9 +37,9 @@ _ACROSS = "times as many servers as measured; medians over seeds, bands 5 to 95 
 _LEAST_SPAN = 0.6
 """Decades that an axis shows at least, so that noise does not look like a trend."""
 _COLOURS = (style.BLUE, style.RED, style.YELLOW)
-_DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2))
-_DARK_YELLOW = "#8A6A10"
-"""For letters, which have to be darker than lines to be read."""
+_DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
+DARK = {style.YELLOW: "#8A6A10", style.GREY: "#666666"}
+"""Of letters, which have to be darker than lines to be read."""
 _GUIDE = {"color": style.GREY, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 1.5}
 
 
@@ -45,22 +48,32 @@ class Line:
     """A statistic of a scenario against size.
 
     Attributes:
-        name: of the scenario.
+        name: of the scenario, or of the mechanism.
         bands: over seeds, one per factor.
         declared: exponent; None where none is.
+        look: how matplotlib draws it; None: by its place (:func:`look`).
     """
 
     name: str
     bands: Sequence[Band]
     declared: float | None
+    look: Mapping[str, Any] | None = None
+
+    def drawn(self, at: int) -> Mapping[str, Any]:
+        """How it is drawn as the at-th."""
+        return look(at) if self.look is None else self.look
 
 
-def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]]) -> Figure:
-    """A panel per statistic.
+def trends(
+    factors: Sequence[float], panels: Mapping[str, Sequence[Line]], up: str | None = None, across: str = _ACROSS
+) -> Figure:
+    """A panel per statistic, or per scenario.
 
     Args:
         factors: times as many servers, rising; one at least.
         panels: the lines, the reference first, by what the panel is called.
+        up: what all panels show, on one scale; None: each panel another thing on a scale of its own.
+        across: what factors are.
 
     Raises:
         UsageError: there is no panel.
@@ -69,18 +82,26 @@ def trends(factors: Sequence[float], panels: Mapping[str, Sequence[Line]]) -> Fi
         raise UsageError("no statistic to draw; name at least one")
     from matplotlib.figure import Figure
 
+    place = np.array(factors, dtype=np.float64)
     with style.paper():
-        rows = ceil(len(panels) / ABREAST)
-        figure = Figure(figsize=(style.TWO_COLUMNS, 0.4 + _HEIGHT * rows), layout="constrained")
+        columns = min(ABREAST, len(panels))
+        rows = ceil(len(panels) / columns)
+        width = style.TWO_COLUMNS if columns > 1 else _ALONE
+        figure = Figure(figsize=(width, 0.4 + _HEIGHT * rows), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.06, w_pad=0.04)  # type: ignore[union-attr,call-arg]
-        grid = figure.subplots(rows, ABREAST, sharex=True, squeeze=False).ravel().tolist()
+        grid = figure.subplots(rows, columns, sharex=True, sharey=up is not None, squeeze=False).ravel().tolist()
         for axes in grid[len(panels) :]:
             axes.remove()
-        for axes, (title, lines) in zip(grid, panels.items(), strict=False):
-            _draw(axes, title, np.array(factors, dtype=np.float64), lines)
-        figure.supxlabel(
-            "times as many servers as measured; medians over seeds, bands 5 to 95 %, dotted: declared slope"
-        )
+        drawn = list(zip(grid, panels.items(), strict=False))
+        ends = [_draw(axes, title, place, lines) for axes, (title, lines) in drawn]
+        for (axes, (_, lines)), end in zip(
+            drawn, ends, strict=True
+        ):  # once all lines are there, which may share a scale
+            _widen(axes)
+            _name(axes, place, end, lines)
+        figure.supxlabel(across)
+        if up is not None:
+            figure.supylabel(up)
         return style.settled(figure)
 
 
@@ -118,7 +139,8 @@ def apart(places: Sequence[float], least: float) -> list[float]:
     return moved
 
 
-def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> None:
+def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> dict[int, float]:
+    """The lines of a panel; where each of them ends."""
     axes.set_title(title)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -129,14 +151,13 @@ def _draw(axes: Axes, title: str, factors: Floats, lines: Sequence[Line]) -> Non
         there = np.isfinite(middle) & (low > 0)
         if not there.any():
             continue
-        x, how = factors[there], look(at)
+        x, how = factors[there], line.drawn(at)
         axes.fill_between(x, low[there], high[there], color=how["color"], alpha=0.15, linewidth=0, zorder=2)
         axes.plot(x, middle[there], marker="o", markersize=2.2 if len(x) > 1 else 4, **how)
         ends[at] = float(middle[there][-1])
         if line.declared is not None and len(x) > 1:
             axes.plot(x, middle[there][0] * (x / x[0]) ** line.declared, **_GUIDE)  # type: ignore[arg-type]
-    _widen(axes)
-    _name(axes, factors, ends, lines)
+    return ends
 
 
 def _number_factors(axes: Axes, factors: Floats) -> None:
@@ -164,11 +185,14 @@ def _widen(axes: Axes) -> None:
     low, high = low - missing, high + missing
     axes.set_ylim(10**low, 10**high)
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high - low > 2.2 else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As people write it."""
+    if value >= 1e6:
+        return f"{value / 1e6:,.4g} M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
@@ -179,7 +203,7 @@ def _name(axes: Axes, factors: Floats, ends: Mapping[int, float], lines: Sequenc
     right = axes.transAxes.inverted().transform(axes.transData.transform((float(factors[-1]), 10**low)))[0]
     moved = apart(list(where.values()), min(_APART, 1.0 / max(len(where), 1)))
     for (at, place), target in zip(where.items(), moved, strict=True):
-        how = look(at)
+        how = lines[at].drawn(at)
         colour = how["color"]
         leader = {"color": colour, "dashes": how.get("dashes", ()), "linewidth": 0.5, "clip_on": False}
         axes.plot((right + 0.01, 1.03, 1.09, 1.1), (place, place, target, target), transform=axes.transAxes, **leader)
@@ -189,7 +213,7 @@ def _name(axes: Axes, factors: Floats, ends: Mapping[int, float], lines: Sequenc
             style.shortened(style.printable(lines[at].name), _LETTERS),
             transform=axes.transAxes,
             fontsize=style.SMALL,
-            color=_DARK_YELLOW if colour == style.YELLOW else colour,
+            color=DARK.get(colour, colour),
             verticalalignment="center",
             parse_math=False,
         )

@@ -298,14 +298,16 @@ def _verify(path: Path, manifest: Manifest) -> None:
             f"{PLAN} is missing or was changed after {MANIFEST} was written (sha256); write the directory again"
         )
 
-    def intact(file: File) -> bool:
-        place = path / file.path
-        return place.is_file() and place.stat().st_size == file.bytes and digest(place) == f"sha256:{file.sha256}"
-
     with ThreadPoolExecutor() as pool:
-        for file, sound in zip(manifest.files, pool.map(intact, manifest.files), strict=True):
-            if not sound:
-                raise FormatError(f"{file.path} is missing or damaged (sha256); copy or write the directory again")
+        for _ in pool.map(lambda file: check_file(path, file), manifest.files):
+            pass
+
+
+def check_file(path: Path, file: File) -> None:
+    """Raise FormatError where a file of the directory is not there as its manifest lists it."""
+    place = path / file.path
+    if not (place.is_file() and place.stat().st_size == file.bytes and digest(place) == f"sha256:{file.sha256}"):
+        raise FormatError(f"{file.path} is missing or damaged (sha256); copy or write the directory again")
 
 
 def _table(path: Path, manifest: Manifest, name: str, columns: tuple[str, ...]) -> pa.Table:

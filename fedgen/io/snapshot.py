@@ -63,7 +63,7 @@ def read(path: str | Path) -> Federation:
 def read_snapshot(path: str | Path) -> Snapshot:
     """As :func:`read`, with the remarks in the result instead of as warnings."""
     place = Path(path)
-    with _told(place):
+    with told_by_name(place):
         if place.is_dir():
             federation, remarks = directory.read(place)
             name = "parquet"
@@ -82,7 +82,7 @@ def format_of(path: str | Path) -> str:
         FormatError: there is nothing that looks like a federation.
     """
     place = Path(path)
-    with _told(place):
+    with told_by_name(place):
         if place.is_dir():
             directory.read_manifest(place)
             return "parquet"
@@ -90,7 +90,7 @@ def format_of(path: str | Path) -> str:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told_by_name(path: Path) -> Iterator[None]:
     """Turn what can go wrong on reading into one line that names ``path``."""
     try:
         yield

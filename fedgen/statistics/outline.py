@@ -1,7 +1,7 @@
 """The outline of a federation: the numbers by which federations of different sizes are compared.
 
-One pass over margins and presences, nothing that grows faster than they do; so a sweep can take it of every federation
-it draws and keep nothing else (:mod:`gen.sweep`).
+One pass over margins and presences, and one for each other way to distribute events, nothing that grows faster than
+they do; so a sweep can take it of every federation it draws and keep nothing else (:mod:`gen.sweep`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 from fedgen.statistics.load import load_per_user, ranking
 from fedgen.statistics.structure import hhi, top_share
 from fedgen.traffic.equations import load
+from fedgen.traffic.mechanisms import load_under
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation, Integers
+    from fedgen.traffic.equations import Load
 
 
 def _labelled(label: str) -> Any:
@@ -51,10 +53,27 @@ class Outline:
     largest_tx: float = _labelled("largest tx of a server")
     largest_rx: float = _labelled("largest rx of a server")
     median_tx: float = _labelled("median tx of a server")
+    largest_load: float = _labelled("largest tx + rx of a server")
+    largest_load_tree: float = _labelled("largest tx + rx under tree")
+    largest_load_relays: float = _labelled("largest tx + rx under relays")
+    largest_load_shared_relay: float = _labelled("largest tx + rx under shared-relay")
+    largest_load_push: float = _labelled("largest tx + rx under push")
+    largest_load_plumtree: float = _labelled("largest tx + rx under plumtree")
+    largest_load_adaptive: float = _labelled("largest tx + rx under adaptive")
+    transactions_push: float = _labelled("transactions under push")
+    transactions_plumtree: float = _labelled("transactions under plumtree")
 
 
 LABELS: dict[str, str] = {one.name: one.metadata["label"] for one in fields(Outline)}
 """How people read each statistic, by its name; in the order of :class:`Outline`."""
+LARGEST_LOADS: dict[str, str] = {
+    "broadcast": "largest_load",
+    **{
+        name: f"largest_load_{name.replace('-', '_')}"
+        for name in ("tree", "relays", "shared-relay", "push", "plumtree", "adaptive")
+    },
+}
+"""The statistic of the largest load under each mechanism that is looked at; the adaptive one makes it small."""
 _QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
@@ -63,6 +82,7 @@ def outline(federation: Federation) -> Outline:
     users, traffic = federation.users_per_server, load(federation)
     hub = ranking(users, traffic.tx, traffic.rx)[0]
     total = traffic.total or float("nan")
+    under = {name: load_under(federation, name) for name in LARGEST_LOADS if name != "broadcast"}
     return Outline(
         servers=federation.n_servers,
         users=federation.n_users,
@@ -82,7 +102,14 @@ def outline(federation: Federation) -> Outline:
         largest_tx=float(traffic.tx.max()),
         largest_rx=float(traffic.rx.max()),
         median_tx=float(np.median(traffic.tx)),
+        **{LARGEST_LOADS[name]: _largest(found) for name, found in {"broadcast": traffic, **under}.items()},
+        transactions_push=under["push"].total,
+        transactions_plumtree=under["plumtree"].total,
     )
+
+
+def _largest(found: Load) -> float:
+    return float((found.tx + found.rx).max())
 
 
 def _quantiles(margin: str, sizes: Integers) -> dict[str, float]:

@@ -1,0 +1,156 @@
+"""Who hosts whom: servers with their users, and where they are present; all that the load needs.
+
+Of a federation directory only servers and presences are read, the presences as they come; so a directory of any size
+is looked at in the memory of its servers. Any other format is read whole first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedgen.errors import FormatError
+from fedgen.federation import Presences
+from fedgen.io.directory import check_file, read_manifest
+from fedgen.io.snapshot import Snapshot, read_snapshot, told_by_name
+from fedgen.provenance import digest
+from fedgen.ragged import offsets_of
+from fedgen.traffic.activity import spoken
+from fedgen.traffic.equations import Stretch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from fedgen.federation import Integers
+    from fedgen.io.directory import Manifest
+
+ROWS = 1 << 20
+"""Presences at a time, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hosting:
+    """Servers and their presences.
+
+    Attributes:
+        users: (S,) n.
+        rooms: (S,) m.
+        n_rooms: R.
+        presences: begins to read the presences anew, sorted by room.
+        gather: reads all of them at once.
+        remarks: what was odd and was mended or left out on reading.
+        digest: of the source.
+    """
+
+    users: Integers
+    rooms: Integers
+    n_rooms: int
+    presences: Callable[[], Iterator[Stretch]]
+    gather: Callable[[], Presences]
+    remarks: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Hosting:
+        """Of a federation in memory."""
+        federation = snapshot.federation
+        return cls(
+            federation.users_per_server,
+            federation.rooms_per_server,
+            federation.n_rooms,
+            lambda: iter([spoken(federation)]),
+            lambda: federation.presences,
+            snapshot.remarks,
+            snapshot.digest,
+        )
+
+
+def read_hosting(path: str | Path) -> Hosting:
+    """The hosting of the federation at a path, whatever its format.
+
+    Raises:
+        FormatError: there is none that can be trusted. What is wrong with a presence of a directory is told where it is
+            read: rooms that fall, an id beyond the counts, a damaged part.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return Hosting.of(read_snapshot(place))
+    with told_by_name(place):
+        manifest = read_manifest(place)
+        users, rooms = _servers(place, manifest)
+        return Hosting(
+            users,
+            rooms,
+            manifest.counts.rooms,
+            lambda: _named(place, manifest),
+            lambda: _gathered(place, manifest),
+            (),
+            digest(place),
+        )
+
+
+def _named(path: Path, manifest: Manifest) -> Iterator[Stretch]:
+    with told_by_name(path):
+        yield from _stretches(path, manifest)
+
+
+def _gathered(path: Path, manifest: Manifest) -> Presences:
+    """All presences of a directory in memory."""
+    parts = list(_named(path, manifest))
+    server, room, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    with told_by_name(path):
+        users = np.concatenate([part for (part,) in _columns(path, manifest, "presences", ("users",))])
+    offsets = offsets_of(np.bincount(room, minlength=manifest.counts.rooms))
+    return Presences(server.astype(np.int64), room.astype(np.int64), users, weight, offsets)
+
+
+def _servers(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
+    """n and m of each server, (S,), as the directory states them."""
+    columns = [
+        np.concatenate(parts)
+        for parts in zip(*_columns(path, manifest, "servers", ("server", "users", "rooms")), strict=True)
+    ]
+    server, users, rooms = columns
+    if not np.array_equal(server, np.arange(manifest.counts.servers)):
+        raise FormatError("servers: ids are not 0, 1, 2, ... in order; write the directory again with fedgen convert")
+    return users.astype(np.int64), rooms.astype(np.int64)
+
+
+def _stretches(path: Path, manifest: Manifest) -> Iterator[Stretch]:
+    """The presences of a directory, sorted by room."""
+    last, rows = -1, 0
+    for server, room, weight in _columns(path, manifest, "presences", ("server", "room", "weight")):
+        if len(server) == 0:
+            continue
+        if int(server.max()) >= manifest.counts.servers or int(room.max()) >= manifest.counts.rooms:
+            raise FormatError("presences: an id is beyond the counts in manifest.json; write the directory again")
+        if int(room[0]) < last or np.any(room[1:] < room[:-1]):
+            raise FormatError("presences: are not sorted by room; write the directory again with fedgen convert")
+        if not np.all(np.isfinite(weight) & (weight > 0)):
+            raise FormatError("presences: a weight is not a number above 0; write the directory again")
+        last, rows = int(room[-1]), rows + len(room)
+        yield Stretch(server, room, weight)
+    if rows != manifest.counts.presences:
+        raise FormatError(f"presences: {rows} rows, manifest.json states {manifest.counts.presences}")
+
+
+def _columns(path: Path, manifest: Manifest, table: str, names: tuple[str, ...]) -> Iterator[list[NDArray[Any]]]:
+    """Columns of a table, so many rows at a time, of files that are as the manifest lists them."""
+    import pyarrow
+    from pyarrow import parquet
+
+    for file in manifest.files:
+        if file.path.split("/")[0].removesuffix(".parquet") != table:
+            continue
+        check_file(path, file)
+        try:
+            for batch in parquet.ParquetFile(path / file.path).iter_batches(ROWS, columns=list(names)):
+                yield [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
+        except (pyarrow.ArrowException, KeyError) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise FormatError(f"{file.path} cannot be read ({reason}); write the directory again") from None
