@@ -465,7 +465,8 @@ class TestCommand:
 
     def test_an_interrupt_says_what_is_kept_and_leaves_no_orphan(self, model_file: Path, tmp_path: Path) -> None:
         path, config = tmp_path / "out", tmp_path / "asked.toml"
-        config.write_text(GOOD.replace("[1, 1.5, 2]", "[1, 16]").replace("seeds = 2", "seeds = 10"))
+        # Minutes of work, so that a machine that is busy otherwise does not finish it before it is interrupted.
+        config.write_text(GOOD.replace("[1, 1.5, 2]", "[1, 32]").replace("seeds = 2", "seeds = 100"))
         words = ["sweep", str(model_file), "--config", str(config), "-o", str(path), "-q", "--jobs", "2"]
         process = start(words, str(path), start_new_session=True)
         wait_for(lambda: list((path / "cells").glob("*.json")))
@@ -473,7 +474,7 @@ class TestCommand:
         _, err = process.communicate(timeout=20)
         assert process.returncode == 1
         assert re.fullmatch(
-            r"fedgen: error: interrupted; \d+ of 40 cells are in .*; the same command goes on .*\n", err
+            r"fedgen: error: interrupted; \d+ of 400 cells are in .*; the same command goes on .*\n", err
         )
         wait_for(lambda: not marked(str(path)))
 
