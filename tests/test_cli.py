@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ def fedgen(*words: object, **options: object) -> "subprocess.CompletedProcess[st
     """Run the command line as a user does, away from any terminal."""
     command = [sys.executable, "-m", "fedgen.cli", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload, no-any-return]
-
-
-@pytest.fixture(autouse=True)
-def _interrupts() -> Iterator[None]:
-    """A command that runs in this process leaves interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 def is_one_error_line(text: str) -> bool:

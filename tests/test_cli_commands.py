@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +34,6 @@ def provenance_keys() -> set[str]:
     """The keys of a provenance record, which its schema documents."""
     made = record([])
     return {*made, *made["versions"]}
-
-
-@pytest.fixture(autouse=True)
-def _interrupts() -> Iterator[None]:
-    """A command that runs in this process leaves interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")

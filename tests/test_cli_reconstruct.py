@@ -2,11 +2,9 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +36,6 @@ def check(document: object, name: str) -> None:
 def tables(path: Path) -> dict[str, bytes]:
     """The tables of a federation directory."""
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*.parquet")}
-
-
-@pytest.fixture(autouse=True, scope="module")  # the module's other fixtures run commands too
-def _interrupts() -> Iterator[None]:
-    """Commands that run in this process leave interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
 """Figures: what they show, that they are the same each time, and the files that ``fedgen plot`` leaves."""
 
 import json
-import signal
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -326,12 +324,6 @@ class TestLaw:
 
 
 class TestCommand:
-    @pytest.fixture(autouse=True)
-    def _interrupts(self) -> Iterator[None]:
-        handler = signal.getsignal(signal.SIGINT)
-        yield
-        signal.signal(signal.SIGINT, handler)
-
     @pytest.fixture
     def table(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.chdir(tmp_path)

@@ -1,8 +1,6 @@
 """The report of ``fedgen validate --html``: a page that is whole, says everything and loads nothing."""
 
 import re
-import signal
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -90,14 +88,6 @@ def sides() -> tuple[Federation, Federation]:
 def example(sides: tuple[Federation, Federation]) -> tuple[Scorecard, str]:
     card = judged(*sides)
     return card, written(card, *sides)
-
-
-@pytest.fixture(autouse=True)
-def _interrupts() -> Iterator[None]:
-    """A command that runs in this process leaves interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 class TestPage:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from math import isnan, nan
 from pathlib import Path
@@ -72,14 +72,6 @@ def swept(model_file: Path, config: Path, tmp_path_factory: pytest.TempPathFacto
     assert run(["sweep", str(model_file), "--config", str(config), "-o", str(path), "-q"]) == 0
     signal.signal(signal.SIGINT, handler)
     return path
-
-
-@pytest.fixture(autouse=True)
-def _interrupts() -> Iterator[None]:
-    """A command that runs in this process leaves interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import json
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,6 @@ MISSED = figure("missed", "[3.5, inf]", "rounded")
 INFERRED = figure("inferred", "[1, 1]", "inferred", of="servers")
 ASIDE = figure("aside", "[7, 7]", more='set_aside = """another\n  crawl"""')
 UNDEFINED = '[[figure]]\nid = "none"\nstatistic = "load_share"\nof = "tx"\nranks = [9, 9]\nvalue = 0\nkind = "exact"\n'
-
-
-@pytest.fixture(autouse=True)
-def _interrupts() -> Iterator[None]:
-    """A command that runs in this process leaves interrupts as they were."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")
