@@ -20,7 +20,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(autouse=True)
 def _interrupts() -> Iterator[None]:
-    """Commands that ran in this process, for a test or a fixture, end deaf to interrupts; what is started later is not."""
+    """A command that ran in this process ends deaf to interrupts; what is started later must not be."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)
