@@ -12,7 +12,7 @@ and which one follows from nothing else. They keep the head servers of the room 
 Rooms with at least 1 % of all memberships or presences (in federations of fewer than a thousand rooms ten times the
 mean room's) are too few to be a distribution and too large to be mixed up: with one of them twice in a draw and
 another one missing, the totals of the head servers would be those of neither. Such a room inherits from the one whose
-ranks it began with, head servers and all. So do the head rooms (:func:`find_head_rooms`) where reach is proportional;
+ranks it began with, head servers and all. So do the head rooms (:mod:`gen.room_sizes`) where reach is proportional;
 they belong to no region.
 
 Where head servers are there several times each room has the one of its region, or at locality :math:`\mu` with that
@@ -29,10 +29,10 @@ import numpy as np
 
 from fedgen.ragged import offsets_of, take
 from fitting.classes import size_class
-from fitting.heads import smallest_share
 from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
+from gen.room_sizes import are_large
 from gen.types import EVERYWHERE, RoomTypes, row_types
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
     from fitting.model import Model
     from gen.plan import Plan
+    from gen.room_sizes import RoomSizes
 
 SMALL = 10
 """Up to so many users a room keeps the head servers of the measured one: patterns so small recur by themselves."""
@@ -68,27 +69,12 @@ class Composition:
     struck: Integers
 
 
-def compose(
-    model: Model,
-    plan: Plan,
-    k: Integers,
-    x: Integers,
-    began: Integers,
-    everywhere: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> Composition:
-    """The composition of rooms with k servers and x users beyond that.
-
-    Args:
-        model, plan: what is drawn.
-        k, x: (R,) sizes of the drawn rooms.
-        began: (R,) the row of the model's rooms that the ranks of each began with.
-        everywhere: (R,) the head rooms that keep all of that row, and belong to no region.
-        rng: breaks ties and deals out head servers.
-    """
+def compose(model: Model, plan: Plan, sizes: RoomSizes, rng: np.random.Generator) -> Composition:
+    """The composition of rooms of these sizes; ``rng`` breaks ties and deals out head servers."""
+    k, x, began, everywhere = sizes.servers, sizes.beyond, sizes.began, sizes.everywhere
     table, n_heads = model.rooms, plan.heads_kept
     beyond = table.users - table.servers
-    foremost, large = _foremost(model, n_heads), _large(model)
+    foremost, large = _foremost(model, n_heads), are_large(model)
     row, region = began.copy(), np.zeros_like(k)
     rows = np.repeat(np.arange(len(table.number)), table.number)
     others = rows[~large[rows]]
@@ -132,18 +118,6 @@ def _spread(k: Integers, regions: int, rng: np.random.Generator) -> Integers:
     region = np.empty_like(k)
     region[order] = rng.permuted(np.tile(np.arange(regions), (blocks, 1)), axis=1).ravel()[: len(k)]
     return region
-
-
-def find_head_rooms(model: Model) -> Integers:
-    """(L,) rows of the model's rooms: those too large to be mixed up, and the largest in servers and in users.
-
-    The analogue of head servers (:mod:`fitting.heads`): few, since their share of all memberships or presences makes
-    them. A row comes as often as there are such rooms; a largest one that shares its row with others comes once.
-    """
-    table = model.rooms
-    large = np.flatnonzero(_large(model))
-    tops = np.array([np.lexsort((table.users, table.servers))[-1], np.lexsort((table.servers, table.users))[-1]])
-    return np.concatenate((np.repeat(large, table.number[large]), np.setdiff1d(tops, large)))
 
 
 def _thinned(composition: Composition, plan: Plan, rng: np.random.Generator) -> Composition:
@@ -222,10 +196,3 @@ def _foremost(model: Model, n_heads: int) -> Integers:
     order = order[table.head[order] < n_heads]
     foremost[table.row[order]] = 1 + table.head[order]  # the last one written has most
     return foremost
-
-
-def _large(model: Model) -> NDArray[np.bool_]:
-    """Which rows are rooms too large to be mixed up with others."""
-    table, sizes = model.rooms, model.sizes
-    share = smallest_share(sizes.rooms)
-    return (table.users >= share * sizes.memberships) | (table.servers >= share * sizes.presences)

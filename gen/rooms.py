@@ -1,34 +1,26 @@
 r"""Layer 1, rooms: how many servers and users each has, and how many of its users on each head server.
 
-*Drawn*: (k, u - k) come from the smoothed copula (:mod:`fitting.margins`), so that k <= u by construction; a pool
-of such draws is conditioned on totals (:mod:`gen.exchange`): presences and memberships as planned, pairs of a user
-and a server in one room as measured (one giant room more or less, and all load is another), and the memberships of
-each head server, were its share of each room as in the measured room whose ranks the draw began with. Then each
-room inherits its company (:mod:`gen.composition`). Where the mean room grows (:mod:`gen.growth`) k and u - k of every
-draw are multiplied by what it grows by. Where reach is proportional the *head rooms* (:func:`find_head_rooms`) are not
-drawn: each is there once, with its measured share of servers and users.
+*Drawn*: sizes from the laws (:mod:`gen.room_sizes`), then each room inherits its company (:mod:`gen.composition`).
 
 *Measured*: the rooms as they are in the model, head servers and all.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedgen.ragged import offsets_of, take
-from fitting.margins import draw_levels
 from gen.apportion import apportion, reconcile
-from gen.composition import compose, find_head_rooms
-from gen.exchange import exchange, multiply, pool_size, stretch, tilt
+from gen.composition import compose
+from gen.room_sizes import draw_sizes
 from gen.streams import Stage, stream
 from gen.types import row_types
 
 if TYPE_CHECKING:
-    from fedgen.federation import Floats, Integers
+    from fedgen.federation import Integers
     from fitting.model import Model
     from gen.composition import Composition
     from gen.plan import Plan
@@ -71,14 +63,12 @@ def draw_rooms(model: Model, plan: Plan) -> Rooms:
     rng = stream(plan.seed, Stage.ROOMS)
     if plan.margins == "measured":
         return _measured(model, rng)
-    grown = _head_rooms(model, plan)
-    k, x, began = _sizes(model, plan, grown, rng)
-    everywhere = np.arange(plan.rooms) >= plan.rooms - len(grown)
-    composition = compose(model, plan, k, x, began, everywhere, rng)
+    sizes = draw_sizes(model, plan, rng)
+    composition = compose(model, plan, sizes, rng)
     present = np.diff(composition.offsets)
-    body = np.maximum(k - present - composition.struck, (present == 0).astype(np.int64))
+    body = np.maximum(sizes.servers - present - composition.struck, (present == 0).astype(np.int64))
     body = np.clip(body, 0, plan.servers - len(plan.head_users))
-    shared, of_body = _share(plan, x, body, composition, rng)
+    shared, of_body = _share(plan, sizes.beyond, body, composition, rng)
     rooms = Rooms(composition.types, body, body + of_body, composition.offsets, composition.head, 1 + shared)
     return _seat_heads(_fill(rooms, plan, rng), model, plan, rng)
 
@@ -98,78 +88,6 @@ def _measured(model: Model, rng: np.random.Generator) -> Rooms:
         table.head[at],
         table.head_users[at],
     )
-
-
-def _head_rooms(model: Model, plan: Plan) -> Integers:
-    """The rows of the rooms that keep their share of the federation; none in one too small to set any apart."""
-    grown = find_head_rooms(model) if plan.scenario.growth.reach == "proportional" else np.zeros(0, dtype=np.int64)
-    return grown if len(grown) < min(plan.rooms, model.sizes.rooms) else grown[:0]
-
-
-def _sizes(model: Model, plan: Plan, grown: Integers, rng: np.random.Generator) -> tuple[Integers, Integers, Integers]:
-    """k and u - k of every room, such that presences, memberships and those of each head server add up.
-
-    Also the row of the model's rooms that its ranks began with. Those of ``grown`` rows come last.
-    """
-    table = model.rooms
-    beyond = table.users - table.servers
-    k = np.clip(np.rint(table.servers[grown] * (plan.servers / plan.measured.servers)), 1, plan.servers)
-    u = np.clip(np.rint(table.users[grown] * (plan.users / plan.measured.users)), k, plan.users)
-    k, x = k.astype(np.int64), (u - k).astype(np.int64)
-    number = table.number - np.bincount(grown, minlength=len(table.number))
-    others = np.repeat(np.arange(len(number)), number)
-    count = plan.rooms - len(grown)
-    times_k, times_x = plan.room_servers, plan.room_users_beyond
-    levels, start = draw_levels((table.servers[others], beyond[others]), pool_size(count), rng)
-    row = others[start]
-    top_k, top_x = _reach(model, plan, others)
-    present, share = _heads_in(model, plan)
-    drawn_k = model.margins["k"].quantile(levels[0], top=top_k)
-    # A head server is in a room or not; the servers of the body multiply.
-    of_heads = np.minimum(present[row].sum(axis=1).astype(np.int64), drawn_k)
-    drawn_k = of_heads + multiply(drawn_k - of_heads, times_k, rng)
-    drawn_x = multiply(model.margins["x"].quantile(levels[1], top=top_x + 1) - 1, times_x, rng)
-    top_k, top_x = (math.ceil(top * max(times, 1.0)) for top, times in ((top_k, times_k), (top_x, times_x)))
-    struck = float(model.heads.rooms[: plan.heads_kept] @ (1.0 - plan.head_presence)) * plan.rooms / model.sizes.rooms
-    presences = max(plan.presences + struck - int(k.sum()), count)
-    of_beyond = max(plan.memberships - plan.presences - struck - int(x.sum()), 0)
-    drawn_k = stretch(drawn_k, 1, top_k, presences / count, count, rng)
-    drawn_x = stretch(drawn_x, 0, top_x, of_beyond / count, count, rng)
-
-    of_heads = present[row] + share[row] * drawn_x[:, None]
-    alone = np.minimum(present[others].sum(axis=1), table.servers[others])
-    many = alone + max(1.0, times_k) * (table.servers[others] - alone)
-    contacts = float(many @ (many + max(1.0, times_x) * beyond[others])) / len(others) * count
-    heads = plan.head_memberships.reshape(plan.head_copies, plan.heads_kept).sum(axis=0) / plan.head_presence
-    heads = heads - (present[grown] + share[grown] * x[:, None]).sum(axis=0)
-    goal = np.concatenate(([presences, of_beyond, contacts], np.maximum(heads, 0.0)))
-    columns = np.column_stack((drawn_k, drawn_x, drawn_k * (drawn_k + drawn_x), of_heads))
-    taken = tilt(columns, count, goal, rng) if plan.rooms > model.sizes.rooms else np.arange(len(columns))
-    chosen = taken[exchange(columns[taken], count, goal, rng)]
-    return (
-        np.concatenate((drawn_k[chosen], k)),
-        np.concatenate((drawn_x[chosen], x)),
-        np.concatenate((row[chosen], grown)),
-    )
-
-
-def _reach(model: Model, plan: Plan, others: Integers) -> tuple[int, int]:
-    """The largest k and u - k that are drawn, before what the mean room grows by."""
-    if plan.scenario.growth.reach == "natural":
-        return plan.servers, max(plan.users - plan.servers, 0)
-    table = model.rooms
-    return int(table.servers[others].max()), int((table.users - table.servers)[others].max())
-
-
-def _heads_in(model: Model, plan: Plan) -> tuple[Floats, Floats]:
-    """(rows, heads kept) whether each head server is in the rooms of a row, and its share of the users beyond."""
-    table = model.rooms
-    kept = table.head < plan.heads_kept
-    present, share = (np.zeros((len(table.number), plan.heads_kept)) for _ in range(2))
-    row, head = table.row[kept], table.head[kept]
-    present[row, head] = 1.0
-    share[row, head] = (table.head_users[kept] - 1) / np.maximum(table.users - table.servers, 1)[row]
-    return present, share
 
 
 def _share(

@@ -11,6 +11,7 @@ from fitting.heads import smallest_share
 from fitting.model import Model
 from gen.composition import SMALL, Composition, compose
 from gen.plan import Plan, make_plan
+from gen.room_sizes import RoomSizes
 from gen.rooms import draw_rooms
 
 
@@ -44,7 +45,7 @@ def composed(model: Model, plan: Plan, times: int, seed: int) -> tuple[np.ndarra
     start = rng.permutation(np.tile(np.arange(len(rows)), times))
     k, x = r.servers[rows[start]], (r.users - r.servers)[rows[start]]
     began = rows[start]
-    return began, compose(model, plan, k, x, began, np.zeros(len(began), dtype=bool), rng)
+    return began, compose(model, plan, RoomSizes(k, x, began, np.zeros(len(began), dtype=bool)), rng)
 
 
 def heads_in(company: Composition, room: int) -> list[int]:

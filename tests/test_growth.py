@@ -15,9 +15,9 @@ from fedgen.federation import Federation
 from fedgen.traffic.equations import load
 from fitting.fit import fit
 from fitting.model import Model
-from gen.composition import find_head_rooms
 from gen.growth import EXPONENTS, Growth
 from gen.plan import make_plan
+from gen.room_sizes import find_head_rooms
 from gen.sample import draw
 from gen.scenario import Scenario, known_scenarios, read_scenario
 from tests.strategies import federations
