@@ -170,7 +170,10 @@ def _deal_heads(
     finest = slots.in_region * _CLASSES + foremost[row[room]]
     finest_wanted = wanted.in_region * _CLASSES + foremost[ticket_row]
     stub_of = meet(
-        len(room), (lambda at: finest[at], *slots.levels), (lambda at: finest_wanted[at], *wanted.levels), rng
+        len(room),
+        (lambda at: finest[at], *slots.levels(plan.regions)),
+        (lambda at: finest_wanted[at], *wanted.levels(plan.regions)),
+        rng,
     )
     order = np.argsort(finest, kind="stable")
     matching = match(

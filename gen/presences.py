@@ -125,8 +125,8 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     placed_alike = slots.kind * step + place_count
     stub_of = meet(
         len(by_count),
-        (lambda at: by_count[at], *slots.levels[:-1], lambda at: placed_alike[at]),
-        (lambda at: exactly[at], *wanted.levels[:-1], lambda at: most_alike[at]),
+        (lambda at: by_count[at], *slots.levels(plan.regions)[:-1], lambda at: placed_alike[at]),
+        (lambda at: exactly[at], *wanted.levels(plan.regions)[:-1], lambda at: most_alike[at]),
         rng,
     )
     order = np.argsort(by_count, kind="stable")

@@ -70,16 +70,18 @@ class RoomTypes:
         """More than a region has of types, communities or kinds."""
         return np.int64(max(len(self.table.kind), int(self.table.community.max()) + 1, KINDS))
 
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        """The type in its region, its community and class of k there; anywhere the type, the community, the kind.
+    def levels(self, regions: int) -> tuple[Level, ...]:
+        """The type in its region, where there are several the community and the class of k there, then anywhere.
 
-        By the kind those that are left are zipped in order.
+        Anywhere the type, the community, the kind; by the kind those that are left are zipped in order.
         """
-        return (
-            lambda at: self.take(at).in_region,
+        at_home: tuple[Level, ...] = (
             lambda at: self._of_region(at, self.take(at).community),
             lambda at: self._of_region(at, self.take(at).kind // STEP),
+        )
+        return (
+            lambda at: self.take(at).in_region,
+            *(at_home if regions > 1 else ()),
             lambda at: self.type[at],
             lambda at: self.take(at).community,
             lambda at: self.take(at).kind,

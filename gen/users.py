@@ -62,8 +62,8 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     slot_type.region[nowhere] = _at_home(placement, plan, server[nowhere], rng)
     stub_of = meet(
         len(slot_room),
-        _inside(server, slot_type, span),
-        _inside(home[stub_owner], stub_type, span),
+        _inside(server, slot_type, span, plan.regions),
+        _inside(home[stub_owner], stub_type, span, plan.regions),
         rng,
     )
     by_type = np.lexsort((placement.types.in_region[placement.room], placement.server))
@@ -118,13 +118,13 @@ def _at_home(placement: Placement, plan: Plan, server: Integers, rng: np.random.
     return region
 
 
-def _inside(server: Integers, types: RoomTypes, span: np.int64) -> list[Level]:
+def _inside(server: Integers, types: RoomTypes, span: np.int64, regions: int) -> list[Level]:
     """Levels to meet by inside each server; ``span`` is more than any level has."""
 
     def inside(level: Level) -> Level:
         return lambda at: server[at] * span + level(at)
 
-    return [inside(level) for level in types.levels]
+    return [inside(level) for level in types.levels(regions)]
 
 
 def _rows(model: Model) -> Integers:
