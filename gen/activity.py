@@ -14,6 +14,9 @@ from fedgen.errors import UsageError
 from fedgen.traffic.activity import Activity
 from gen.streams import Stage, stream
 
+LARGEST = 1e18
+"""Draws of a law end there: beyond, one user would say everything."""
+
 if TYPE_CHECKING:
     from fedgen.federation import Federation
     from fitting.laws.law import Law
@@ -48,4 +51,9 @@ def draw_activity(federation: Federation, users: Law | None, rooms: Law | None, 
         np.ones(size) if law is None else np.asarray(law.draw(size, stream(seed, Stage.ACTIVITY, i)), dtype=np.float64)
         for i, (law, size) in enumerate(zip((users, rooms), count, strict=True))
     ]
+    for law, values in zip((users, rooms), drawn, strict=True):
+        if law is not None and values.max() >= LARGEST:
+            raise UsageError(
+                f"law: {law.family} with these parameters has draws beyond {LARGEST:.0e}; give a lighter one"
+            )
     return Activity(*drawn)

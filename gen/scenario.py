@@ -117,9 +117,14 @@ def scenario_of(document: dict[str, Any], source: str, lines: Lines | None = Non
         except UsageError as error:
             raise UsageError(f"{at(name)}: {error}") from None
     try:
-        return Scenario(**parts)
+        scenario = Scenario(**parts)
     except UsageError as error:
         raise UsageError(f"{at(str(error).split(':')[0])}: {error}") from None
+    if "title" not in parts:
+        raise UsageError(f"{source}: has no title; say in a few words what is assumed")
+    if scenario.mode == "crawl" and "growth" in parts:
+        raise UsageError(f"{at('growth')}: growth: a larger crawl does not grow by declared laws; leave [growth] out")
+    return scenario
 
 
 def find(name: str | Path) -> Path:

@@ -89,6 +89,15 @@ class TestRefused:
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
 
+    def test_a_title_is_asked_for(self, tmp_path: Path) -> None:
+        for text in ("", "factor = 2"):
+            with pytest.raises(UsageError, match="has no title; say in a few words what is assumed"):
+                read_scenario(written(tmp_path, text))
+
+    def test_no_laws_of_growth_in_a_crawl(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r":3: growth: .*leave \[growth\] out"):
+            read_scenario(written(tmp_path, 'title = "x"\nmode = "crawl"\n[growth]\nusers = 1\n'))
+
     def test_no_such_file(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="give a file, or one of frozen-hubs, inflated-rooms"):
             read_scenario(tmp_path / "none.toml")
@@ -136,6 +145,7 @@ class TestCommand:
         ("words", "message"),
         [
             (["--move-hub-users", "0.1", "--decentralize", "2"], "two targets of one move"),
+            (["--config", "ten-times-the-servers", "--decentralize", "2"], "says itself who moves out"),
             (["--decentralize", "1000000"], "give a factor from 1 to"),
             (["--decentralize", "0.5"], "effective_servers: 0.5 is not a factor of growth"),
             (["--move-hub-users", "1.01"], "move_hub_users: 1.01 is not a share"),

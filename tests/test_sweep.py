@@ -153,7 +153,7 @@ class TestConfig:
     )  # fmt: skip
     def test_what_is_refused(self, old: str, new: str, told: str, tmp_path: Path, capsys: Captured) -> None:
         (tmp_path / "odd.toml").write_text('colour = "red"\n')
-        (tmp_path / "sized.toml").write_text("servers = 30\n")
+        (tmp_path / "sized.toml").write_text('title = "sized"\nservers = 30\n')
         path = tmp_path / "asked.toml"
         path.write_text(GOOD.replace(old, new))
         assert run(["sweep", "--config", str(path), "-o", str(tmp_path / "out"), "-q"]) == 2

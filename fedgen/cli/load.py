@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fedgen.traffic.equations import Load
 
 
+_FASTEST = 1e100  # beyond, sums overflow
+
+
 def load(
     federation: Annotated[Path, path_argument("FEDERATION", "A federation in any format.")],
     rate: Annotated[
@@ -186,8 +189,8 @@ def _check(rate: float, names: Sequence[str], goal: "Goal", what_if: bool, other
 
     from fedgen.cli.traffic import Goal
 
-    if not (isfinite(rate) and rate > 0):
-        raise UsageError(f"--rate: {rate} is not a rate; give a number above 0")
+    if not (isfinite(rate) and 0 < rate <= _FASTEST):
+        raise UsageError(f"--rate: {rate} is not a rate; give a number above 0, up to {_FASTEST:.0e}")
     if goal.max_load is not None and not (isfinite(goal.max_load) and goal.max_load > 0):
         raise UsageError(f"--max-load: {goal.max_load} is not a load; give a number above 0")
     if what_if and any(other is not None and other != [] for other in others):

@@ -136,6 +136,8 @@ def _scenario(config: Path | None, move_hub_users: float | None, factor: float |
         raise UsageError("--move-hub-users and --decentralize are two targets of one move; give one of them")
     if move_hub_users is None and factor is None:
         return scenario
+    if scenario.decentralize is not None:
+        raise UsageError(f"{config}: says itself who moves out; leave its [decentralize] out, or the flag")
     return replace(scenario, decentralize=Decentralization(move_hub_users=move_hub_users, effective_servers=factor))
 
 

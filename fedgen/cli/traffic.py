@@ -39,7 +39,7 @@ def _capacities(path: Path, servers: int) -> "Floats":
             for name, kind in (("server", pa.int64()), ("capacity", pa.float64()))
         )
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise UsageError(f"{path}: no table of server and capacity ({str(error).splitlines()[0][:100]})") from None
+        raise UsageError(f"{path}: no table of server and capacity ({type(error).__name__}); check the file") from None
     if not np.array_equal(np.sort(server), np.arange(servers)):
         raise UsageError(f"{path}: does not tell the capacity of each server from 0 to {servers - 1} once")
     found = np.empty(servers)
@@ -180,6 +180,8 @@ def pair_rows(
         chosen = [int(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(f"--pairs: {text!r} are not ids of servers; give whole numbers, as 0,1,7") from None
+    if len(chosen) < 2:
+        raise UsageError(f"--pairs: {text} is one server; give two at least, as 0,1,7")
     if len(set(chosen)) < len(chosen) or not all(0 <= s < len(hosting.users) for s in chosen):
         raise UsageError(f"--pairs: {text} are not distinct ids; give some of 0 to {len(hosting.users) - 1}")
     presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])

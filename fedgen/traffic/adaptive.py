@@ -198,7 +198,8 @@ def _fastest(options: Options, objective: Objective) -> tuple[Integers, Floats]:
     least = _top(options, slow, share)
     if least > allowed:
         raise InfeasibleError(
-            f"max_load {objective.max_load:g}: no choice found keeps every server below it; the least is {least:.6g}, "
+            f"max_load {objective.max_load:g}: no choice found keeps every server below it; the least is "
+            f"{_rounded_up(least)}, "
             "so allow that much, or give more mechanisms or capacities"
         )
     order = _relief(options, fast, slow, share, allowed)
@@ -310,3 +311,9 @@ def _capacities(values: ArrayLike | None, n_servers: int) -> Floats:
             f"capacities: server {server} has {array[server]:g}; every server takes a finite number above 0"
         )
     return array
+
+
+def _rounded_up(value: float) -> str:
+    """Six digits that, read again, are not below ``value`` > 0."""
+    text = f"{value:.6g}"
+    return text if float(text) >= value else f"{value * (1.0 + 1e-5):.6g}"
