@@ -193,7 +193,7 @@ class TestRounds:
         assert largest(result, ones) <= allowed * (1 + 1e-6)
         assert result.broadcast_value == 1
         assert 1 <= result.bound <= result.value <= 2
-        assert result.bound <= self.fewest(federation, allowed * (1 + 1e-6)) + 1e-6
+        assert result.bound <= self.fewest(federation, allowed * (1 + 1e-6)) + 1e-5  # what the slack of the load allows
 
     def fewest(self, federation: Federation, allowed: float) -> float:
         """The fewest rounds that rooms can have which mix broadcast and relays, event by event: linear programming."""
