@@ -19,7 +19,7 @@ import numpy as np
 
 from fedgen.errors import FormatError, ModelError
 from fedgen.shipped import shipped
-from fitting.classes import pair_kind
+from fitting.classes import KINDS, pair_kind
 from fitting.margins import Margin
 from fitting.tails import LawFit
 
@@ -164,6 +164,14 @@ class Model:
     def digest(self) -> str:
         """sha256 of everything but the provenance."""
         return _digest(self._content())
+
+    @cached_property
+    def room_type(self) -> Integers:
+        """(rows of rooms,) the type of each: its row in ``types``."""
+        rooms, types = self.rooms, self.types
+        kind = pair_kind(rooms.servers, rooms.users - rooms.servers + 1)
+        # Types are in lexicographic order.
+        return np.searchsorted(types.community * KINDS + types.kind, rooms.community * KINDS + kind)
 
     @cached_property
     def margins(self) -> dict[str, Margin]:

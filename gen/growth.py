@@ -5,11 +5,12 @@ sentence (:meth:`Growth.assumptions`); all of them are powers of :math:`\sigma =
 there are (docs/growth.md derives what follows from them):
 
 .. math::
-    U' = \sigma^a U, \quad R' = \sigma^\rho R, \quad M' = \sigma^{a + \delta} M, \quad K' = \sigma^{1 + \kappa} K,
-    \quad n_h' = \sigma^\eta n_h, \quad H' = \sigma^\chi H
+    U' = \sigma^a U, \quad R' = \sigma^\rho R, \quad M' = \sigma^{a + \delta} M, \quad
+    K_b' = \sigma^{1 + \kappa} K_b, \quad n_h' = \sigma^\eta n_h, \quad H' = \sigma^\chi H
 
-with the *reach* of rooms, how far the tails of k and u go, and the locality :math:`\mu` of who meets whom. The mean
-room has :math:`M'/R'` users on :math:`K'/R'` servers; where that grows every room does.
+with :math:`K_b` the presences of the servers that are no head (those of heads grow as rooms do, :mod:`gen.sizes`), the
+*reach* of rooms, how far the tails of k and u go, and the locality :math:`\mu` of who meets whom. The mean room has
+:math:`M'/R'` users on :math:`K'/R'` servers; where that grows every room does.
 """
 
 from __future__ import annotations

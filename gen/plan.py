@@ -86,23 +86,26 @@ class Plan:
         return len(self.head_users) // self.head_copies
 
     @property
+    def drawn_from(self) -> Sizes:
+        """Sizes of the model that is drawn from: the measured ones, or those of the larger crawl."""
+        return self.measured if self.crawl is None else self.crawl.model.sizes
+
+    @property
     def regions(self) -> int:
-        """How many federations like the measured one this one is, as who meets whom goes: in servers and in rooms."""
-        if self.crawl is not None:
-            return 1
-        return max(1, round(min(self.servers / self.measured.servers, self.rooms / self.measured.rooms)))
+        """How many federations like the one drawn from this one is, as who meets whom goes: in servers and in rooms."""
+        s = self.drawn_from
+        return max(1, round(min(self.servers / s.servers, self.rooms / s.rooms)))
 
     @property
     def server_rooms(self) -> float:
         """How many times as many rooms as in the model the mean server has."""
-        if self.crawl is not None:
-            return 1.0
-        return self.presences / self.servers / (self.measured.presences / self.measured.servers)
+        s = self.drawn_from
+        return self.presences / self.servers / (s.presences / s.servers)
 
     @property
     def room_users_beyond(self) -> float:
         """How many times as many users beyond one per server as in the model the mean room has."""
-        s = self.measured
+        s = self.drawn_from
         return (self.memberships - self.presences) / self.rooms / max((s.memberships - s.presences) / s.rooms, _SLACK)
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,7 +194,14 @@ def make_plan(
     if margins == "measured":
         _as_measured(model.sizes, scenario)
     if scenario.mode == "crawl":
-        return _crawl(model, scenario, seed)
+        seen = model.sizes.rooms
+        crawl = larger_crawl(model, scenario.rooms or round((scenario.factor or 1.0) * seen), seed)
+        return replace(_settled(crawl.model, Scenario(), model, "drawn", seed), scenario=scenario, crawl=crawl)
+    return _settled(model, scenario, model, margins, seed)
+
+
+def _settled(model: Model, scenario: Scenario, measured: Model, margins: Margins, seed: int) -> Plan:
+    """The plan of a draw from ``model``, which is the ``measured`` one or what a larger crawl makes of it."""
     sizes = grown_sizes(model, scenario)
     copies, of_heads = _heads(model, sizes, scenario)
     if margins == "measured":
@@ -213,19 +223,11 @@ def make_plan(
         head_presence=head_presence(model, sizes.servers, sizes.users, sizes.rooms, sizes.memberships, scenario)[:kept],
         room_servers=sigma ** (1.0 + scenario.growth.rooms_per_server) * model.sizes.rooms / sizes.rooms,
         seed=int(seed),
-        model=model.digest,
-        measured=model.sizes,
+        model=measured.digest,
+        measured=measured.sizes,
         scenario=scenario,
         margins=margins,
     )
-
-
-def _crawl(model: Model, scenario: Scenario, seed: int) -> Plan:
-    """The plan of a larger crawl: that of a model which is grown to it, at its size."""
-    seen = model.sizes.rooms
-    crawl = larger_crawl(model, scenario.rooms or round((scenario.factor or 1.0) * seen), seed)
-    plan = make_plan(crawl.model, seed=seed)
-    return replace(plan, model=model.digest, measured=model.sizes, scenario=scenario, crawl=crawl)
 
 
 def _sentences(crawl: Crawl) -> list[str]:

@@ -80,28 +80,10 @@ def read_scenario(path: str | Path) -> Scenario:
         UsageError: there is none, it is no TOML, or holds what no scenario has; one line with the line of the file.
     """
     path = find(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error}); {_advice()}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8; convert the file to UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        line, what = syntax_error(str(error), text)
-        raise UsageError(f"{path}:{line}: is not TOML: {what}; mend the line") from None
-    return scenario_of(document, str(path), Lines(text, ""))
-
-
-def scenario_of(document: dict[str, Any], source: str, lines: Lines | None = None) -> Scenario:
-    """The scenario of a table as TOML holds it; ``source`` and ``lines`` say where an error stands.
-
-    Raises:
-        UsageError: as :func:`read_scenario`.
-    """
+    document, lines = read_toml(path, f"give a file, or one of {', '.join(known_scenarios())}")
 
     def at(table: str, key: str = "") -> str:
-        return f"{source}:{lines.top(table, key)}" if lines else source
+        return f"{path}:{lines.top(table, key)}"
 
     parts: dict[str, Any] = {}
     _known(document, Scenario, lambda key: at(key))
@@ -121,10 +103,28 @@ def scenario_of(document: dict[str, Any], source: str, lines: Lines | None = Non
     except UsageError as error:
         raise UsageError(f"{at(str(error).split(':')[0])}: {error}") from None
     if "title" not in parts:
-        raise UsageError(f"{source}: has no title; say in a few words what is assumed")
+        raise UsageError(f"{path}: has no title; say in a few words what is assumed")
     if scenario.mode == "crawl" and "growth" in parts:
         raise UsageError(f"{at('growth')}: growth: a larger crawl does not grow by declared laws; leave [growth] out")
     return scenario
+
+
+def read_toml(path: Path, advice: str) -> tuple[dict[str, Any], Lines]:
+    """What a file of TOML holds, and on which lines.
+
+    Raises:
+        UsageError: it cannot be read, with ``advice`` on what to give instead; or it is no TOML, with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), Lines(text, "")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error}); {advice}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is not UTF-8; convert the file to UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        line, what = syntax_error(str(error), text)
+        raise UsageError(f"{path}:{line}: is not TOML: {what}; mend the line") from None
 
 
 def find(name: str | Path) -> Path:
@@ -139,10 +139,6 @@ def find(name: str | Path) -> Path:
 def known_scenarios() -> list[str]:
     """The names of those that come with fedgen."""
     return sorted(path.stem for path in shipped(f"{FOLDER}/proportional.toml").parent.glob("*.toml"))
-
-
-def _advice() -> str:
-    return f"give a file, or one of {', '.join(known_scenarios())}"
 
 
 def _known(table: dict[str, Any], kind: type[Any], where: Any, prefix: str = "") -> None:

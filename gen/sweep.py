@@ -6,16 +6,14 @@ fedgen or the path of a file, relative to that of the sweep; its growth laws and
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fedgen.errors import FedgenError, UsageError
 from fedgen.shipped import shipped
-from fedgen.statistics.toml_lines import Lines, syntax_error
 from gen.growth import number, whole
-from gen.scenario import FOLDER, Scenario, known_scenarios, read_scenario
+from gen.scenario import FOLDER, Scenario, known_scenarios, read_scenario, read_toml
 
 BUILTIN = "sweep"
 """The name of the sweep that comes with fedgen."""
@@ -108,18 +106,7 @@ def read_sweep(path: str | Path) -> Sweep:
         UsageError: there is none, it is no TOML, or holds what no sweep has; one line with the line of the file.
     """
     path = find_sweep(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
-    except OSError as error:
-        advice = f"give a file, or {BUILTIN} for the one that comes with fedgen"
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error}); {advice}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8; convert the file to UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        line, what = syntax_error(str(error), text)
-        raise UsageError(f"{path}:{line}: is not TOML: {what}; mend the line") from None
-    lines = Lines(text, "")
+    document, lines = read_toml(path, f"give a file, or {BUILTIN} for the one that comes with fedgen")
     names = [one.name for one in fields(Sweep)]
     for key in document:
         if key not in names:

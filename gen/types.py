@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fitting.classes import KINDS, STEP, pair_kind
+from fitting.classes import KINDS, STEP
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -90,10 +90,7 @@ class RoomTypes:
 
 def row_types(model: Model, row: Integers, region: Integers) -> RoomTypes:
     """The types of rows of the model's rooms."""
-    table, rooms = model.types, model.rooms
-    kind = pair_kind(rooms.servers, rooms.users - rooms.servers + 1)
-    known = table.community * KINDS + table.kind  # rises
-    return RoomTypes(table, np.searchsorted(known, rooms.community * KINDS + kind)[row], region)
+    return RoomTypes(model.types, model.room_type[row], region)
 
 
 def abroad(region: Integers, plan: Plan, rng: np.random.Generator) -> Integers:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fedgen.cli.traffic import Goal
     from fedgen.federation import Federation
     from fedgen.io.hosting import Hosting
+    from fedgen.traffic.activity import Activity
     from fedgen.traffic.equations import Load
 
 
@@ -145,9 +146,12 @@ def load(
         pages = ("what-if",) if what_if else ("load-mechanisms",) if len(names) > 1 else ("load-curves", "load-largest")
         check_figures(plot, pages, DEFAULT_FORMATS, force=force, inputs=inputs)
     whole: Federation | None = None
+    activity: Activity | None = None
     if user_rates or room_rates or monte_carlo or window or what_if or not federation.is_dir():
         snapshot = read_federation(federation, quiet=quiet)
-        whole, hosting = snapshot.federation, Hosting.of(snapshot)
+        whole = snapshot.federation
+        activity = traffic.draw_rates(whole, user_rates, room_rates, seed)
+        hosting = Hosting.of(snapshot, activity)
     else:
         hosting = read_hosting(federation)
     figures: dict[str, Figure] = {}
@@ -157,12 +161,11 @@ def load(
         if plot is not None:
             figures = _what_if_figures(federation, table)
     else:
-        activity = traffic.draw_rates(whole, user_rates, room_rates, seed)
-        loads, result = traffic.find(hosting, names, goal, rate, whole, activity)
+        loads, result = traffic.find(hosting, names, goal, rate)
         table = _table(hosting, loads)
         found = loads[names[0]]
         if pairs is not None:
-            result["pairs"] = traffic.pair_rows(hosting, pairs, rate, whole, activity)
+            result["pairs"] = traffic.pair_rows(hosting, pairs, rate)
         if monte_carlo is not None and whole is not None:
             result["monte_carlo"] = traffic.check_drawn(whole, found, monte_carlo, seed, rate, activity)
         if window and whole is not None:

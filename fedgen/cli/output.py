@@ -68,17 +68,7 @@ def check_ensemble(
         UsageError: it is an input or within one.
         OutputError: says what lies there and what to do.
     """
-    from fedgen.io.output import PARTIAL
-
-    _check_inputs(folder, inputs)
-    _check_parent(folder)
-    if not os.path.lexists(folder):
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, and an ensemble is a folder; name another place")
-    held = {entry.name for entry in folder.iterdir() if not entry.name.endswith(PARTIAL)}
-    if ENSEMBLE in held and not force:
-        raise OutputError(f"{folder}: exists; overwrite it with --force or name another place")
+    held = _check_filled(folder, "an ensemble", ENSEMBLE, force=force, inputs=inputs)
     strangers = sorted(held - {ENSEMBLE} - plans.keys())
     if strangers:
         raise OutputError(f"{folder}: holds {strangers[0]}, which is none of this ensemble; name a new folder")
@@ -102,15 +92,7 @@ def check_sweep(folder: Path, plan: Mapping[str, Any], *, force: bool, inputs: t
     """
     from fedgen.io.directory import encoded
 
-    _check_inputs(folder, inputs)
-    _check_parent(folder)
-    if not os.path.lexists(folder):
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, and a sweep is a folder; name another place")
-    held = _held(folder)
-    if SWEEP in held and not force:
-        raise OutputError(f"{folder}: exists; overwrite it with --force or name another place")
+    held = _check_filled(folder, "a sweep", SWEEP, force=force, inputs=inputs)
     cells = folder / CELLS
     if CELLS in held and not cells.is_dir():
         raise OutputError(f"{cells}: is a file, and the draws of a sweep go to a folder; name a new folder")
@@ -125,6 +107,20 @@ def check_sweep(folder: Path, plan: Mapping[str, Any], *, force: bool, inputs: t
         )
     if not there.exists() and cells.is_dir() and _held(cells) and not force:
         raise OutputError(f"{folder}: holds draws of no plan; discard them with --force or name another place")
+
+
+def _check_filled(folder: Path, what: str, last: str, *, force: bool, inputs: tuple[Path, ...]) -> set[str]:
+    """What a folder holds that is filled until a file is written ``last``; refused once that is there."""
+    _check_inputs(folder, inputs)
+    _check_parent(folder)
+    if not os.path.lexists(folder):
+        return set()
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, and {what} is a folder; name another place")
+    held = _held(folder)
+    if last in held and not force:
+        raise OutputError(f"{folder}: exists; overwrite it with --force or name another place")
+    return held
 
 
 def _held(folder: Path) -> set[str]:

@@ -49,23 +49,14 @@ def _capacities(path: Path, servers: int) -> "Floats":
     return found
 
 
-def find(
-    hosting: "Hosting",
-    names: Sequence[str],
-    goal: Goal,
-    rate: float,
-    whole: "Federation | None",
-    activity: "Activity | None",
-) -> tuple[dict[str, "Load"], dict[str, Any]]:
+def find(hosting: "Hosting", names: Sequence[str], goal: Goal, rate: float) -> tuple[dict[str, "Load"], dict[str, Any]]:
     """The load under each mechanism, and what is told of it: of one in full, of several a row each."""
-    from fedgen.traffic.activity import spoken
     from fedgen.traffic.equations import streamed_load
 
     if list(names) == ["broadcast"]:
-        presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
-        found = streamed_load(presences, len(hosting.users), rate)
+        found = streamed_load(hosting.presences(), len(hosting.users), rate)
         return {"broadcast": found}, {**totals(hosting, found), "largest": largest(hosting, found)}
-    loads, rows = compare(hosting, names, goal, rate, whole, activity)
+    loads, rows = compare(hosting, names, goal, rate)
     if len(names) > 1:
         return loads, {"mechanisms": rows}
     (found,) = loads.values()
@@ -73,24 +64,14 @@ def find(
 
 
 def compare(
-    hosting: "Hosting",
-    names: Sequence[str],
-    goal: Goal,
-    rate: float,
-    whole: "Federation | None",
-    activity: "Activity | None",
+    hosting: "Hosting", names: Sequence[str], goal: Goal, rate: float
 ) -> tuple[dict[str, "Load"], list[dict[str, Any]]]:
     """The load under each mechanism, and a row for each."""
-    from dataclasses import replace
-
     from fedgen.statistics.load import hub_share, load_per_user
-    from fedgen.traffic.activity import spoken
     from fedgen.traffic.adaptive import Objective
     from fedgen.traffic.mechanisms import distribute, mechanism
 
     presences = hosting.gather()
-    if activity is not None and whole is not None:
-        presences = replace(presences, weight=spoken(whole, activity).weight)
     capacities = None if goal.capacities is None else _capacities(goal.capacities, len(hosting.users))
     loads, rows = {}, []
     for name in names:
@@ -112,11 +93,11 @@ def compare(
     return loads, rows
 
 
-def draw_rates(whole: "Federation | None", users: str | None, rooms: str | None, seed: int) -> "Activity | None":
+def draw_rates(whole: "Federation", users: str | None, rooms: str | None, seed: int) -> "Activity | None":
     """Rates drawn from laws; None where all are alike."""
     from gen.activity import draw_activity, read_law
 
-    if whole is None or (users is None and rooms is None):
+    if users is None and rooms is None:
         return None
     return draw_activity(
         whole, None if users is None else read_law(users), None if rooms is None else read_law(rooms), seed
@@ -167,13 +148,10 @@ def largest(hosting: "Hosting", found: "Load") -> list[dict[str, Any]]:
     ]
 
 
-def pair_rows(
-    hosting: "Hosting", text: str, rate: float, whole: "Federation | None", activity: "Activity | None"
-) -> list[dict[str, Any]]:
+def pair_rows(hosting: "Hosting", text: str, rate: float) -> list[dict[str, Any]]:
     """What chosen servers send each other."""
     import numpy as np
 
-    from fedgen.traffic.activity import spoken
     from fedgen.traffic.equations import pair_load
 
     try:
@@ -184,8 +162,7 @@ def pair_rows(
         raise UsageError(f"--pairs: {text} is one server; give two at least, as 0,1,7")
     if len(set(chosen)) < len(chosen) or not all(0 <= s < len(hosting.users) for s in chosen):
         raise UsageError(f"--pairs: {text} are not distinct ids; give some of 0 to {len(hosting.users) - 1}")
-    presences = hosting.presences() if activity is None or whole is None else iter([spoken(whole, activity)])
-    found = pair_load(presences, np.array(chosen), rate)
+    found = pair_load(hosting.presences(), np.array(chosen), rate)
     return [
         {"from": a, "to": b, "tx": float(found[i, j])}
         for i, a in enumerate(chosen)
@@ -220,15 +197,15 @@ def batch_rows(
     """A row per window within which events go together."""
     from fedgen.traffic.batching import batched_load
 
-    total = batched_load(whole, [0.0], rate, activity)[0].total
+    apart, *together = batched_load(whole, [0.0, *windows], rate, activity)
     return [
         {
             "window": window,
             "transactions": load.total,
-            "saved": 1.0 - load.total / total if total > 0 else 0.0,
+            "saved": 1.0 - load.total / apart.total if apart.total > 0 else 0.0,
             "largest_tx": float(load.tx.max()),
         }
-        for window, load in zip(windows, batched_load(whole, windows, rate, activity), strict=True)
+        for window, load in zip(windows, together, strict=True)
     ]
 
 

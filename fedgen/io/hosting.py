@@ -6,7 +6,7 @@ is looked at in the memory of its servers. Any other format is read whole first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Integers
     from fedgen.io.directory import Manifest
+    from fedgen.traffic.activity import Activity
 
 ROWS = 1 << 20
 """Presences at a time, at most."""
@@ -43,7 +44,6 @@ class Hosting:
         n_rooms: R.
         presences: begins to read the presences anew, sorted by room.
         gather: reads all of them at once.
-        remarks: what was odd and was mended or left out on reading.
         digest: of the source.
     """
 
@@ -52,20 +52,18 @@ class Hosting:
     n_rooms: int
     presences: Callable[[], Iterator[Stretch]]
     gather: Callable[[], Presences]
-    remarks: tuple[str, ...]
     digest: str
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Hosting:
-        """Of a federation in memory."""
+    def of(cls, snapshot: Snapshot, activity: Activity | None = None) -> Hosting:
+        """Of a federation in memory; ``activity``: who says how much, and where; None: all alike."""
         federation = snapshot.federation
         return cls(
             federation.users_per_server,
             federation.rooms_per_server,
             federation.n_rooms,
-            lambda: iter([spoken(federation)]),
-            lambda: federation.presences,
-            snapshot.remarks,
+            lambda: iter([spoken(federation, activity)]),
+            lambda: replace(federation.presences, weight=spoken(federation, activity).weight),
             snapshot.digest,
         )
 
@@ -89,7 +87,6 @@ def read_hosting(path: str | Path) -> Hosting:
             manifest.counts.rooms,
             lambda: _named(place, manifest),
             lambda: _gathered(place, manifest),
-            (),
             digest(place),
         )
 
