@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import fedgen
@@ -164,7 +164,7 @@ class TestDrawn:
         try:
             plan = make_plan(model, scenario=Scenario(factor=factor, growth=growth), seed=seed)
         except InfeasibleError:
-            return
+            reject()
         drawn = draw(model, plan)
         drawn.check()
         assert (drawn.n_servers, drawn.n_users, drawn.n_rooms) == (plan.servers, plan.users, plan.rooms)
