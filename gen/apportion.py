@@ -53,10 +53,11 @@ def _apportion(totals: Integers, offsets: Integers, weights: Floats, caps: Integ
     still = np.zeros(len(weights), dtype=np.bool_)
     for g in range(len(totals)):
         begin, end = offsets[g], offsets[g + 1]
-        room, able = np.int64(0), np.int64(0)
+        room = able = 0
         for i in range(begin, end):
             room += caps[i]
-            able += caps[i] * (weights[i] > 0)
+            if weights[i] > 0:
+                able += caps[i]
         total = min(totals[g], room)
         # Where the weighted items cannot take it all they are filled, and the others share the rest evenly.
         short = total > able
@@ -84,7 +85,7 @@ def _apportion(totals: Integers, offsets: Integers, weights: Floats, caps: Integ
                 break
             left -= full
         # In fixed point, and with the offset kept clear of what rounding left of the total: sums and caps hold exactly.
-        running = 0
+        running = np.int64(0)
         for i in range(begin, end):
             running += np.int64(np.rint(ideal[i] * _ONE))
         excess = running - total * _ONE

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from fedgen.ragged import offsets_of
 from gen.matching import draw_below
 
 if TYPE_CHECKING:
@@ -23,31 +24,40 @@ TRIES = 64
 """Servers drawn for one value before it waits for the end."""
 
 
-def deal(values: Integers, kind: Integers, totals: Integers, members: Integers, caps: Integers, seed: int) -> Integers:
+def deal(
+    values: Integers,
+    value_offsets: Integers,
+    kind: Integers,
+    totals: Integers,
+    members: Integers,
+    caps: Integers,
+    seed: int,
+) -> Integers:
     """Deal values to the members of groups.
 
     Args:
-        values: (N,) >= 0, one per member, in the order of groups: those of a kind are dealt anew among its groups.
-        kind: (G,) the kind of each group.
+        values: (N,) >= 0, one per member, kind after kind, in any order.
+        value_offsets: (K + 1,) the values of kind k are ``value_offsets[k]:value_offsets[k + 1]``.
+        kind: (G,) the kind of each group, in [0, K).
         totals: (G,) what the values of each group should sum to.
-        members: (G,) how many members it has, >= 1; they sum to N.
+        members: (G,) how many members it has, >= 1; those of a kind sum to its number of values.
         caps: (G,) the largest value a member may get.
         seed: of the draws.
 
     Returns:
         (N,) in the order of groups. Every kind keeps its values; sums come near to ``totals``.
     """
-    order = np.argsort(kind, kind="stable")
-    of_value = np.repeat(kind, members)
-    by_size = np.lexsort((-values, of_value))
+    top = values.max(initial=0) + 1
+    of_kind = np.repeat(np.arange(len(value_offsets) - 1), np.diff(value_offsets))
+    # Sorted as numbers, which is much faster than the positions of two keys.
+    falling = (of_kind + 1) * top - 1 - np.sort(of_kind * top + (top - 1 - values))
     begins = np.concatenate(([0], np.cumsum(members)))[:-1]
-    kinds, first_group = np.unique(kind[order], return_index=True)
     return np.asarray(
         _deal(
-            values[by_size],
-            np.append(np.searchsorted(of_value[by_size], kinds), len(values)),
-            order,
-            np.append(first_group, len(order)),
+            falling,
+            value_offsets,
+            np.argsort(kind, kind="stable"),
+            offsets_of(np.bincount(kind, minlength=len(value_offsets) - 1)),
             totals.astype(np.int64),
             members.astype(np.int64),
             begins,
@@ -57,7 +67,7 @@ def deal(values: Integers, kind: Integers, totals: Integers, members: Integers, 
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _deal(
     values: Integers,
     value_offsets: Integers,

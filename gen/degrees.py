@@ -20,13 +20,12 @@ import numpy as np
 from fedgen.ragged import offsets_of
 from fitting.classes import nearest_kind, pair_kind
 from gen.apportion import apportion, bend
-from gen.conditional import Conditional
 from gen.dealing import deal
 from gen.streams import Stage, draw_seed
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
-    from fitting.model import Model
+    from fitting.model import Model, UserTable
     from gen.plan import Plan
     from gen.presences import Placement
 
@@ -186,38 +185,33 @@ def _drawn(
     table, n = model.users, np.diff(users)
     of_body = np.flatnonzero(table.server >= 0)
     of_body = of_body if len(of_body) else np.arange(len(table.server))
-    measured_kind = pair_kind(model.servers.users, model.servers.rooms)[table.server[of_body]]
-    order = of_body[np.lexsort((table.rooms[of_body], measured_kind))]
-    by_kind = Conditional(np.sort(measured_kind), table.rooms[order], table.number[order])
-    known = nearest_kind(kind, by_kind.keys)
-    alike = by_kind.draw(np.repeat(known, n), rng)
+    kinds, measured = np.unique(
+        pair_kind(model.servers.users, model.servers.rooms)[table.server[of_body]], return_inverse=True
+    )
+    known = nearest_kind(kind, kinds)
     law = model.laws["d"].tail_law
-    if law is not None:
-        tail = table.rooms[row] >= law.xmin
-        alike[~tail] = _bulk(alike[~tail], law.xmin, rng)
-        alike[tail] = model.margins["d"].redraw(table.rooms[row][tail], rng, top=int(table.rooms.max()))
+    tail = np.zeros(len(row), dtype=bool) if law is None else table.rooms[row] >= law.xmin
+    in_tail = model.margins["d"].redraw(table.rooms[row[tail]], rng, top=int(table.rooms.max()))
+    of_tail = np.repeat(known, n)[tail]
+    members = np.bincount(known, n, minlength=len(kinds)).astype(np.int64)
+    bulk = members - np.bincount(of_tail, minlength=len(kinds))
+    below = np.ones(len(of_body), dtype=bool) if law is None else table.rooms[of_body] < law.xmin
+    drawn: list[Integers] = []
+    for one, count in enumerate(bulk.tolist()):
+        drawn += [_bulk(table, of_body[below], measured[below] == one, count, rng), in_tail[of_tail == one]]
+    values, offsets = np.concatenate(drawn) - 1, offsets_of(members)
+    totals = np.bincount(known, weights=beyond, minlength=len(kinds)).astype(np.int64)
+    unbounded = np.full(len(values), max(int(beyond.max()), int(values.max())))
+    values = apportion(totals, offsets, bend(totals, offsets, values, unbounded), unbounded, rng)
+    dealt = deal(values, offsets, known, beyond, n, caps, draw_seed(rng))
     most = np.repeat(caps, n)
-    drawn = _of_kinds(np.minimum(alike - 1, most), known, n, beyond, rng)
-    dealt = deal(drawn, known, beyond, n, caps, draw_seed(rng))
     return apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
 
 
-def _bulk(alike: Integers, xmin: float, rng: np.random.Generator) -> Integers:
-    """Values below the tail: those beyond are exchanged for others at random."""
-    within = alike[alike < xmin]
-    if len(within) == 0:
-        return alike
-    return np.where(alike < xmin, alike, rng.choice(within, size=len(alike)))
-
-
-def _of_kinds(values: Integers, kind: Integers, n: Integers, totals: Integers, rng: np.random.Generator) -> Integers:
-    """Values brought to the totals of their kinds of servers."""
-    of_value = np.repeat(kind, n)
-    order = np.argsort(of_value, kind="stable")
-    n_kinds = int(kind.max()) + 1
-    ends = offsets_of(np.bincount(of_value, minlength=n_kinds))
-    goal = np.bincount(kind, weights=totals, minlength=n_kinds).astype(np.int64)
-    unbounded = np.full(len(values), max(int(totals.max()), int(values.max())))
-    settled = np.empty_like(values)
-    settled[order] = apportion(goal, ends, bend(goal, ends, values[order], unbounded), unbounded, rng)
-    return settled
+def _bulk(table: UserTable, rows: Integers, of_kind: Integers, count: int, rng: np.random.Generator) -> Integers:
+    """d of users below the tail, drawn from the rows of a kind, or from all where the kind has none."""
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    rows = rows[of_kind] if of_kind.any() else rows
+    d, number = _merged(table.rooms[rows], table.number[rows])
+    return np.repeat(d, rng.multinomial(count, number / number.sum()))

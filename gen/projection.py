@@ -44,16 +44,10 @@ def _project(
     """k of every room, then server, room, users and weight of every presence."""
     n_rooms = len(offsets) - 1
     k = np.zeros(n_rooms, dtype=np.int64)
-    count = 0
-    for room in range(n_rooms):
-        last = -1
-        for i in range(offsets[room], offsets[room + 1]):
-            if user_server[member[i]] != last:
-                last = user_server[member[i]]
-                k[room] += 1
-        count += k[room]
-    server, in_room = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
-    users, weight = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.float64)
+    # There are no more presences than memberships; what is not written to takes no memory.
+    most = len(member)
+    server, in_room = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    users, weight = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.float64)
     at = -1
     for room in range(n_rooms):
         last = -1
@@ -63,6 +57,9 @@ def _project(
                 last = user_server[user]
                 at += 1
                 server[at], in_room[at] = last, room
+                users[at], weight[at] = 0, 0.0
+                k[room] += 1
             users[at] += 1
             weight[at] += 1.0 / d[user]
-    return k, server, in_room, users, weight
+    end = at + 1
+    return k, server[:end].copy(), in_room[:end].copy(), users[:end].copy(), weight[:end].copy()

@@ -203,6 +203,7 @@ def _meet(
     while n_lookup < 16 * regions:
         n_lookup *= 2
     lookup = np.zeros(n_lookup, dtype=np.int32)
+    lives_in, next_user = np.zeros(np.diff(users).max(), dtype=np.int32), np.zeros(regions, dtype=np.int64)
     state = np.zeros(1, dtype=np.uint64)
     # The last presence that a user was given: as all are numbered no server takes another's for its own.
     sits_in = np.full(np.diff(users).max(), -1, dtype=np.int32)
@@ -217,17 +218,20 @@ def _meet(
         state[0] = seed + np.uint64(s) * _MIX1
         if region[s] < 0:
             _look_up(lookup, place_code[first:last], blocks[first : last + 1], types, regions, copies, -1 - region[s])
+            _settle(lives_in[:n], next_user, users[s], lookup, state)
+        else:
+            lives_in[:n] = region[s]
+            next_user[region[s]] = users[s]
         left = _emit(
             user,
             code,
-            users[s],
+            lives_in,
+            next_user,
             run_number[runs[s] : runs[s + 1]],
             run_rooms[runs[s] : runs[s + 1]],
             run_row[runs[s] : runs[s + 1]],
             tickets,
             ticket_type,
-            region[s],
-            lookup,
             types,
             regions,
             locality,
@@ -285,32 +289,50 @@ def _look_up(
 
 
 @njit(cache=True, nogil=True)
+def _settle(lives_in: Integers, next_user: Integers, first_user: int, lookup: Integers, state: Integers) -> None:
+    """Draw the region of each of a server's users, and where the ids of those in each begin.
+
+    Who lives together gets ids that lie together: so do then the users of a room.
+    """
+    mask = np.uint64(len(lookup) - 1)
+    next_user[:] = 0
+    for i in range(len(lives_in)):
+        lives_in[i] = lookup[_next(state) & mask]
+        next_user[lives_in[i]] += 1
+    upto = first_user
+    for r in range(len(next_user)):
+        here = next_user[r]
+        next_user[r] = upto
+        upto += here
+
+
+@njit(cache=True, nogil=True)
 def _emit(
     user: Integers,
     code: Integers,
-    first_user: int,
+    lives_in: Integers,
+    next_user: Integers,
     number: Integers,
     rooms: Integers,
     row: Integers,
     tickets: Integers,
     ticket_type: Integers,
-    home: int,
-    lookup: Integers,
     types: int,
     regions: int,
     locality: float,
     state: Integers,
 ) -> int:
     """Every user's stubs: each ticket as often as any other, up to one; returns how many there are."""
-    count = 0
-    who = first_user
-    mask = np.uint64(len(lookup) - 1)
+    count = i = 0
     for run in range(len(number)):
         begin, d = tickets[row[run]], rooms[run]
         there = tickets[row[run] + 1] - begin
         often, more = d // there, d % there
         for _ in range(number[run]):
-            r = home if home >= 0 else np.int64(lookup[_next(state) & mask])
+            r = np.int64(lives_in[i])
+            who = next_user[r]
+            next_user[r] += 1
+            i += 1
             start = count
             for _ in range(often):
                 for ticket in range(begin, begin + there):
@@ -319,15 +341,14 @@ def _emit(
                     count += 1
             if more > 0:
                 step, at = there / more, (_next(state) >> np.uint64(11)) * 2.0**-53
-                for i in range(more):
+                for j in range(more):
                     user[count] = who
-                    code[count] = r * types + ticket_type[begin + min(np.int64((i + at) * step), there - 1)]
+                    code[count] = r * types + ticket_type[begin + min(np.int64((j + at) * step), there - 1)]
                     count += 1
             if locality > 0.0:
-                for i in range(start, count):
+                for j in range(start, count):
                     if (_next(state) >> np.uint64(11)) * 2.0**-53 < locality:
-                        code[i] = _below(state, regions) * types + code[i] % types
-            who += 1
+                        code[j] = _below(state, regions) * types + code[j] % types
     return count
 
 
@@ -486,7 +507,7 @@ def _unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Integ
         if users[s + 1] - users[s] > 1 and servers[s + 1] - servers[s] > 1:
             for p in range(servers[s], servers[s + 1]):
                 block = owner[blocks[p] : blocks[p + 1]]
-                _sort_users(block, users[s], users[s + 1] - users[s], spare, count)
+                _sort_users(block, spare, count)
                 for i in range(1, len(block)):
                     repeats[s] += block[i] == block[i - 1]
     total = repeats.sum()
@@ -562,7 +583,7 @@ def _unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Integ
                             break
         for p in range(first, last):
             if touched[p]:
-                _sort_users(owner[blocks[p] : blocks[p + 1]], users[s], users[s + 1] - users[s], spare, count)
+                _sort_users(owner[blocks[p] : blocks[p + 1]], spare, count)
 
 
 @njit(cache=True, nogil=True)
@@ -602,8 +623,8 @@ def _come(came: Integers, presence: int, who: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _sort_users(block: Integers, first: int, n: int, spare: Integers, count: Integers) -> None:
-    """Sort the users of a presence, those of a server of n whose first is ``first``, in place."""
+def _sort_users(block: Integers, spare: Integers, count: Integers) -> None:
+    """Sort the users of a presence in place: by insertion, or by radix of their distance to the first."""
     size = len(block)
     if size < _SHORT:
         for i in range(1, size):
@@ -613,11 +634,14 @@ def _sort_users(block: Integers, first: int, n: int, spare: Integers, count: Int
                 at -= 1
             block[at] = who
         return
+    first, last = block[0], block[0]
+    for who in block:
+        first, last = min(first, who), max(last, who)
     bits = 8 if size < 1 << 11 else 11
     mask = (1 << bits) - 1
     source, target = block, spare[:size]
     shift = 0
-    while (n - 1) >> shift > 0:
+    while (last - first) >> shift > 0:
         count[: mask + 1] = 0
         for i in range(size):
             count[((source[i] - first) >> shift) & mask] += 1

@@ -207,7 +207,15 @@ def seat(
 def _dealt(pool: Integers, members: Integers, totals: Integers, caps: Integers, rng: np.random.Generator) -> Integers:
     """d of all members, server by server, that sum to ``totals``, none above ``caps``."""
     users, beyond = offsets_of(members), totals - members
-    dealt = deal(pool - 1, np.zeros(len(members), dtype=np.int64), beyond, members, caps - 1, _seed(rng))
+    dealt = deal(
+        pool - 1,
+        np.array([0, len(pool)]),
+        np.zeros(len(members), dtype=np.int64),
+        beyond,
+        members,
+        caps - 1,
+        _seed(rng),
+    )
     most = np.repeat(caps - 1, members)
     return 1 + apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
 
