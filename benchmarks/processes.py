@@ -109,7 +109,7 @@ def watched(root: int) -> Iterator[Peak]:
             tree = descendants(root) | {root}
             together = sum(kibibytes(pid, "smaps_rollup", "Pss:") for pid in tree)
             peak.bytes = max(peak.bytes, together, *(kibibytes(pid, "status", "VmHWM:") for pid in tree))
-            pause = max(PAUSE, 10 * (time.perf_counter() - start))
+            pause = max(PAUSE, 20 * (time.perf_counter() - start))
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -125,36 +126,36 @@ def full(arguments: argparse.Namespace, folder: Path) -> None:
     """Everything at every size; what happens meanwhile is told on stderr, and the tables come at the end."""
     ways = {plural(n, "job"): ["--jobs", str(n)] for n in arguments.jobs}
     ways |= {f"Dask, {plural(n, 'worker')}": ["--dask", "local", "--jobs", str(n)] for n in arguments.dask}
-    starts = {way: started(way, options, arguments.repeat, folder) for way, options in ways.items()}
-    starts = {way: start for way, start in starts.items() if start}
+    output, repeat = folder / "federation", arguments.repeat
+    starts = {way: started(way, options, repeat, folder / "tiny") for way, options in ways.items()}
+    remarks = [start for start in starts.values() if isinstance(start, str)]
+    able = {way: start for way, start in starts.items() if isinstance(start, Sample)}
     cold = sample(TINY, [], folder / "tiny", {"NUMBA_CACHE_DIR": str(folder / "numba")})
     samples: list[list[str]] = []
     drawn: list[list[str]] = []
     limits: list[list[str]] = []
     for size in arguments.sizes or FULL:
-        output = folder / "federation"
         if not fits(folder, 2 * size * BYTES_PER_SERVER):
-            tell(f"{size:,} servers are left out: {arguments.folder} has too little room")
+            remarks.append(f"{size:,} servers: left out, {arguments.folder} has too little room")
             continue
-        tried = (sampled(size, way, ways[way], arguments.repeat, output, start) for way, start in starts.items())
-        done = [at for at in tried if at]
+        tried = [sampled(size, way, ways[way], repeat, output, start) for way, start in able.items()]
+        remarks += [at for at in tried if isinstance(at, str)]
+        done = [at for at in tried if isinstance(at, Sample)]
         samples += [sample_row(at, done[0]) for at in done]
         if done:
-            drawn += peer_rows(done[0], output, arguments.peers, arguments.repeat, folder)
-            limits += limit_rows(arguments.jobs, done, output, folder, arguments.repeat)
+            drawn += peer_rows(done[0], output, arguments.peers, repeat, folder)
+            limits += limit_rows(arguments.jobs, done, output, folder, repeat)
         shutil.rmtree(output, ignore_errors=True)
-    print(f"Start: a sample of {TINY:,} servers\n")
-    print(
-        markdown(
-            START, [start_row(way, start.run) for way, start in starts.items()] + [start_row("nothing compiled", cold)]
-        )
-    )
-    print("\nSamples of the built-in model; start: as above\n")
-    print(markdown(SAMPLES, samples))
-    print("\nPairs of users and rooms on the degrees of these samples, on one core\n")
-    print(markdown(DRAWN, drawn))
-    print("\nThe least that the machine needs for as many rows\n")
-    print(markdown(LIMITS, limits))
+    starting = [*(start_row(way, start.run) for way, start in able.items()), start_row("nothing compiled", cold)]
+    tables = {
+        f"Start: a sample of {TINY:,} servers": (START, starting),
+        "Samples of the built-in model; start: as above": (SAMPLES, samples),
+        "Pairs of users and rooms on the degrees of these samples, on one core": (DRAWN, drawn),
+        "The least that the machine needs for as many rows": (LIMITS, limits),
+    }
+    for title, (head, rows) in tables.items():
+        print(f"{title}\n\n{markdown(head, rows)}\n")
+    print("\n".join(f"- {remark}" for remark in remarks))
 
 
 START = ("", " seconds", " CPU s", " peak MiB")
@@ -171,38 +172,44 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
+def number(value: float, form: str = ".2f") -> str:
+    """A cell; a dash where there is no number, as start and sample cannot be told apart."""
+    return "–" if math.isnan(value) else f"{value:{form}}".replace("%", " %")
+
+
 def tell(line: str) -> None:
     """What happens meanwhile."""
     print(line, file=sys.stderr, flush=True)
 
 
 def sample(size: int, options: Iterable[str], output: Path, environment: dict[str, str] | None = None) -> Run:
-    """Draw the built-in model at a size into a folder that is not there yet."""
-    shutil.rmtree(output, ignore_errors=True)
-    words = ("sample", MODEL, "--servers", size, *options, "-o", output)
-    return measured(command(*words), os.environ | (environment or {}))
+    """Draw the built-in model at a size; the folder of an earlier run is replaced if this one succeeds."""
+    fresh = output.with_name("unfinished")
+    words = ("sample", MODEL, "--servers", size, *options, "-o", fresh)
+    found = measured(command(*words), os.environ | (environment or {}))
+    if not found.refused:
+        shutil.rmtree(output, ignore_errors=True)
+        fresh.rename(output)
+    shutil.rmtree(fresh, ignore_errors=True)
+    return found
 
 
-def started(way: str, options: list[str], repeat: int, folder: Path) -> Sample | None:
+def started(way: str, options: list[str], repeat: int, output: Path) -> Sample | str:
     """A tiny sample, with compiled code at hand."""
-    sample(TINY, options, folder / "tiny")
-    return sampled(TINY, way, options, repeat, folder / "tiny")
+    sample(TINY, options, output)
+    return sampled(TINY, way, options, repeat, output)
 
 
 def sampled(
     size: int, way: str, options: list[str], repeat: int, output: Path, start: Sample | None = None
-) -> Sample | None:
-    """One size in one way; the directory is left. None where the command refuses."""
+) -> Sample | str:
+    """One size in one way, the directory is left; or why the command refuses."""
     found = median(lambda: sample(size, options, output), repeat)
-    tell(f"{size:,} servers, {way}: {told(found)}")
+    name = f"{size:,} servers, {way}"
+    tell(f"{name}: {found.refused or f'{found.seconds:.2f} s, {found.cpu:.2f} CPU s'}")
     if found.refused:
-        return None
+        return f"{name}: refused ({found.refused})"
     return Sample(size, way, json.loads(found.printed)["memberships"], size_of(output), found, start)
-
-
-def told(found: Run) -> str:
-    """A run in words."""
-    return f"refused ({found.refused})" if found.refused else f"{found.seconds:.2f} s, {found.cpu:.2f} CPU s"
 
 
 def start_row(way: str, found: Run) -> list[str]:
@@ -220,7 +227,7 @@ def sample_row(at: Sample, first: Sample) -> list[str]:
         f"{found.seconds:.2f}",
         f"{found.cpu:.2f}",
         f"{at.memberships / found.seconds / 1e6:.2f}",
-        f"{at.cpu * 1e9:.0f}",
+        number(at.cpu * 1e9, ".0f"),
         f"{first.run.seconds / found.seconds:.2f}",
         f"{found.peak / 2**20:,.0f}",
         f"{at.disk / 2**20:,.0f}",
@@ -229,9 +236,8 @@ def sample_row(at: Sample, first: Sample) -> list[str]:
 
 def peer_rows(ours: Sample, directory: Path, python: str, repeat: int, folder: Path) -> list[list[str]]:
     """fedgen, net of start, and every peer on the degrees of its sample."""
-    n, rate = ours.memberships, 1 / ours.cpu
-    title = f"fedgen, {ours.way}: all tables, to disk"
-    rows = [[f"{n:,}", title, f"{n * ours.cpu:.2f}", f"{rate / 1e6:.2f}", "1", "0 %"]]
+    n, title = ours.memberships, f"fedgen, {ours.way}: all tables, to disk"
+    rows = [[f"{n:,}", title, number(n * ours.cpu), number(1e-6 / ours.cpu), "1", "0 %"]]
     for title, found in peers_on(directory, n, python, repeat, folder):
         if isinstance(found, str):
             tell(f"{n:,} memberships, {title}: {found}")
@@ -239,8 +245,8 @@ def peer_rows(ours: Sample, directory: Path, python: str, repeat: int, folder: P
             continue
         tell(f"{n:,} memberships, {title}: {found.cpu:.2f} CPU s")
         speed = n / found.cpu
-        lost = f"{1 - found.pairs / n:.2%}".replace("%", " %")
-        rows.append([f"{n:,}", title, f"{found.cpu:.2f}", f"{speed / 1e6:.2f}", f"{speed / rate:.2f}", lost])
+        figures = (number(found.cpu), number(speed / 1e6), number(speed * ours.cpu), number(1 - found.pairs / n, ".2%"))
+        rows.append([f"{n:,}", title, *figures])
     return rows
 
 
@@ -250,12 +256,13 @@ def limit_rows(jobs: Iterable[int], done: list[Sample], directory: Path, folder:
     for n in jobs:
         limit = median_probe(directory, n, folder, repeat)
         tell(f"{limit.rows:,} memberships, limit of {plural(n, 'job')}: {limit.seconds:.2f} s")
-        ours = next((at for at in done if at.way == plural(n, "job")), None)
         shares = ["", "", ""]
-        if ours is not None:
-            share, cpu = limit.seconds / limit.rows / ours.seconds, sum(limit.cpu.values()) / limit.rows / ours.cpu
-            shares = [f"{1e-6 / ours.seconds:.2f}", f"{share:.0%}", f"{cpu:.0%}"]
-        rows.append([*limit_row(n, limit), *(cell.replace("%", " %") for cell in shares)])
+        for ours in done:
+            if ours.way == plural(n, "job"):
+                share = limit.seconds / limit.rows / ours.seconds
+                cpu = sum(limit.cpu.values()) / limit.rows / ours.cpu
+                shares = [number(1e-6 / ours.seconds), number(share, ".0%"), number(cpu, ".0%")]
+        rows.append([*limit_row(n, limit), *shares])
     return rows
 
 
