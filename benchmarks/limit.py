@@ -27,7 +27,15 @@ from processes import PATIENCE, fits, size_of
 from pyarrow import parquet
 from table import markdown
 
-from fedgen.io.directory import PARTED, put, read_manifest
+from fedgen.io.directory import PARTED, read_manifest
+
+try:
+    from fedgen.io.parts import put
+    from fedgen.io.store import open_store
+except ImportError:  # before directories were written through a store
+    from fedgen.io.directory import put
+
+    open_store = Path
 
 STEPS = ("draw", "gather", "sort", "write")
 BITS = 11  # of a digit: three passes over 32 bits, counters within the first cache
@@ -94,7 +102,7 @@ def one_part(source: Path, target: Path, users: int, file: str) -> tuple[int, fl
         lap("gather")
         sort(keys.view(np.uint32))
         lap("sort")
-    put(target, table, rows, int(part) if part else None)
+    put(open_store(target), table, rows, int(part) if part else None)
     lap("write")
     return os.getpid(), time.perf_counter() - start, taken
 
