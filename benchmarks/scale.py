@@ -146,7 +146,8 @@ def full(arguments: argparse.Namespace, folder: Path) -> None:
             drawn += peer_rows(done[0], output, arguments.peers, repeat, folder)
             limits += limit_rows(arguments.jobs, done, output, folder, repeat)
         shutil.rmtree(output, ignore_errors=True)
-    starting = [*(start_row(way, start.run) for way, start in able.items()), start_row("nothing compiled", cold)]
+    starting = [start_row(way, start.run) for way, start in able.items()]
+    starting += [] if cold.refused else [start_row("nothing compiled", cold)]
     tables = {
         f"Start: a sample of {TINY:,} servers": (START, starting),
         "Samples of the built-in model; start: as above": (SAMPLES, samples),
@@ -155,7 +156,7 @@ def full(arguments: argparse.Namespace, folder: Path) -> None:
     }
     for title, (head, rows) in tables.items():
         print(f"{title}\n\n{markdown(head, rows)}\n")
-    print("\n".join(f"- {remark}" for remark in remarks))
+    print(*(f"- {remark}" for remark in remarks), sep="\n")
 
 
 START = ("", " seconds", " CPU s", " peak MiB")
