@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 PAUSE = 0.05  # seconds between two looks at memory; longer where a look itself takes long
+LONGEST_PAUSE = 0.5
 PATIENCE = 60.0  # seconds beyond which nothing is repeated
 ADOPT = 36  # PR_SET_CHILD_SUBREAPER: workers that outlive their parent are ours to wait for, and their seconds count
 
@@ -60,8 +62,10 @@ def measured(command: list[str], environment: Mapping[str, str] | None = None) -
         complaints.seek(0)
         lines = complaints.read().strip().splitlines() or [f"ended with {process.returncode}"]
         refused = lines[-1] if process.returncode else ""
-        # Where there is no /proc, the largest single process.
-        return Run(printed.read(), refused, seconds, cpu, peak.bytes or usage.ru_maxrss * UNIT)
+        # The largest single process is known exactly, unless it held less than this one, whose peak a child inherits.
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        largest = usage.ru_maxrss * UNIT if usage.ru_maxrss > own else 0
+        return Run(printed.read(), refused, seconds, cpu, max(peak.bytes, largest))
 
 
 def median(measure: Callable[[], Run], repeat: int) -> Run:
@@ -109,7 +113,7 @@ def watched(root: int) -> Iterator[Peak]:
             tree = descendants(root) | {root}
             together = sum(kibibytes(pid, "smaps_rollup", "Pss:") for pid in tree)
             peak.bytes = max(peak.bytes, together, *(kibibytes(pid, "status", "VmHWM:") for pid in tree))
-            pause = max(PAUSE, 20 * (time.perf_counter() - start))
+            pause = min(max(PAUSE, 20 * (time.perf_counter() - start)), LONGEST_PAUSE)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -123,18 +127,22 @@ def watched(root: int) -> Iterator[Peak]:
 def descendants(root: int) -> set[int]:
     """All processes below one."""
     below: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended
-            continue
-        below.setdefault(parent, []).append(int(entry.parent.name))
+    for entry in Path("/proc").glob("[0-9]*"):
+        below.setdefault(parent_of(entry.name), []).append(int(entry.name))
     found, left = set(), [root]
     while left:
         children = below.get(left.pop(), [])
         found.update(children)
         left.extend(children)
     return found
+
+
+def parent_of(pid: str) -> int:
+    """The parent of a process; 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def kibibytes(pid: int, file: str, label: str) -> int:
