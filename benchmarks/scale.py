@@ -49,6 +49,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to write, for a while")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the Python that has the peers")
     arguments = parser.parse_args()
+    if not shutil.which(arguments.peers):
+        parser.error(f"--peers: {arguments.peers} is no command")
+    if not arguments.folder.is_dir():
+        parser.error(f"--folder: {arguments.folder} is no folder")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         if arguments.full:
             full(arguments, Path(folder))
