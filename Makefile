@@ -70,7 +70,7 @@ slow: $(STAMP) ## run the statistical tests that take minutes
 	$(BIN)/python -m pytest -q -m slow
 
 bench: $(STAMP) ## time fit and sample at growing sizes
-	$(BIN)/python benchmarks/scale.py $(SIZES)
+	$(BIN)/python benchmarks/scale.py $(if $(SIZES),--sizes $(SIZES))
 
 model: $(STAMP) ## make the built-in model anew: reconstruct Matrix from its paper, then fit
 	@mkdir -p build
