@@ -28,14 +28,8 @@ from pyarrow import parquet
 from table import markdown
 
 from fedgen.io.directory import PARTED, read_manifest
-
-try:
-    from fedgen.io.parts import put
-    from fedgen.io.store import open_store
-except ImportError:  # before directories were written through a store
-    from fedgen.io.directory import put
-
-    open_store = Path
+from fedgen.io.parts import put
+from fedgen.io.store import open_store
 
 STEPS = ("draw", "gather", "sort", "write")
 BITS = 11  # of a digit: three passes over 32 bits, counters within the first cache

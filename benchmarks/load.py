@@ -81,7 +81,9 @@ def lay_out(federation: Federation, copies: int, path: Path) -> Counts:
     import pyarrow as pa
 
     from fedgen import __version__
-    from fedgen.io.directory import Counts, begin, finish, put
+    from fedgen.io.directory import Counts
+    from fedgen.io.parts import begin, finish, put
+    from fedgen.io.store import Folder
     from fedgen.provenance import record
 
     servers = copies * federation.n_servers
@@ -99,10 +101,10 @@ def lay_out(federation: Federation, copies: int, path: Path) -> Counts:
     for name, values in (("users", federation.users_per_server), ("rooms", federation.rooms_per_server)):
         columns[name] = np.empty(servers, dtype=np.uint32)
         columns[name][place] = np.tile(values, copies)
-    put(path, "servers", pa.table(columns))
-    for part, rows in enumerate(parts(federation, copies, place)):
-        put(path, "presences", rows, part)
-    finish(path, counts, record([]), jobs=2)
+    store = Folder(path)
+    files = [put(store, "servers", pa.table(columns))]
+    files += [put(store, "presences", rows, part) for part, rows in enumerate(parts(federation, copies, place))]
+    finish(store, counts, record([]), files)
     return counts
 
 
@@ -111,7 +113,7 @@ def parts(federation: Federation, copies: int, place: np.ndarray) -> Iterator[pa
     import numpy as np
     import pyarrow as pa
 
-    from fedgen.io.directory import PART_ROWS
+    from fedgen.io.parts import PART_ROWS
 
     p, at_once = federation.presences, max(1, PART_ROWS // federation.n_presences)
     for first in range(0, copies, at_once):

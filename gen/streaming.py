@@ -267,13 +267,18 @@ def draw_part_into(store: Any, work: Work, c: int) -> Drawn:
     files = tuple(put(store, name, tables[name], part) for name, part in parts)
     return Drawn(
         files,
-        federation.users_per_server,
-        np.bincount(p.server, minlength=federation.n_servers),
-        federation.users_per_room,
-        k,
+        _small(federation.users_per_server),
+        _small(np.bincount(p.server, minlength=federation.n_servers)),
+        _small(federation.users_per_room),
+        _small(k),
         *_runs(districts, c, d),
         _transactions(p.weight, k),
     )
+
+
+def _small(sizes: Integers) -> Integers:
+    """Sizes within a district, which are all that is kept of it: as few bytes as they need."""
+    return sizes.astype(np.int32)
 
 
 def _transactions(weight: Any, k: Integers) -> float:
@@ -286,7 +291,7 @@ def _runs(districts: Districts, c: int, d: Integers) -> tuple[Integers, Integers
     n = districts.head_users[:, c + 1] - districts.head_users[:, c]
     head, d = np.repeat(np.arange(len(n)), n), d[: n.sum()]
     first = np.flatnonzero(np.concatenate((np.ones(min(len(d), 1), bool), (d[1:] != d[:-1]) | (head[1:] != head[:-1]))))
-    return head[first], np.diff(first, append=len(d)), d[first]
+    return _small(head[first]), _small(np.diff(first, append=len(d))), _small(d[first])
 
 
 def _tables(federation: Federation, p: Presences, d: Integers, work: Work, c: int) -> dict[str, pa.Table]:
@@ -344,10 +349,10 @@ def _read_again(store: Store, work: Work, c: int) -> Drawn:
     d = np.bincount(np.searchsorted(ids, member), minlength=len(ids))
     return Drawn(
         tuple(listed(store, name) for name in names),
-        n,
-        np.bincount(local, minlength=n_servers),
-        u,
-        k,
+        _small(n),
+        _small(np.bincount(local, minlength=n_servers)),
+        _small(u),
+        _small(k),
         *_runs(districts, c, d),
         _transactions(presences["weight"], k),
     )
@@ -387,7 +392,7 @@ def _head_runs(districts: Districts, drawn: Sequence[Drawn]) -> list[HeadRuns]:
     columns = ("head", "number", "rooms")
     head, number, rooms = (np.concatenate([getattr(part, name) for part in drawn]) for name in columns)
     order = np.argsort(head, kind="stable")
-    ends = np.cumsum(number[order])
+    ends = np.cumsum(number[order], dtype=np.int64)
     parts = []
     for part in range(_head_parts(districts)):
         low, high = part * HEAD_ROWS, min((part + 1) * HEAD_ROWS, districts.of_heads)
@@ -416,7 +421,7 @@ def _whole_tables(plan: Plan, districts: Districts, drawn: Sequence[Drawn]) -> d
     heads = districts.heads
 
     def servers(name: str) -> Integers:
-        of_heads = sum(getattr(part, name)[:heads] for part in drawn)
+        of_heads = sum(getattr(part, name)[:heads].astype(np.int64) for part in drawn)
         return np.concatenate((of_heads, *(getattr(part, name)[heads:] for part in drawn)))
 
     def rooms(name: str) -> Integers:
