@@ -74,6 +74,9 @@ class Tables(Protocol):
     def membership_parts(self) -> Iterator[tuple[Integers, Integers]]:
         """The user and the room of each membership, some at a time, sorted by room, then user."""
 
+    def check(self) -> None:
+        """Prove every invariant, or raise :class:`~fedgen.errors.InvariantError`."""
+
 
 def users_by_rooms(tables: Tables) -> Integers:
     """(D + 1,) how many users are in 0, 1, ..., D rooms, D the most that any is in."""

@@ -44,9 +44,10 @@ def read_federation(path: Path, *, quiet: bool, named: bool = False) -> "Snapsho
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """Tables of a federation and the digest of their source."""
+    """Tables of a federation, and of their source the format and the digest."""
 
     tables: "Federation | Stored"
+    format: str
     digest: str
 
 
@@ -59,17 +60,14 @@ def read_tables(path: Path, *, quiet: bool, named: bool = False) -> Read:
 
     if not is_large(path):
         snapshot = read_federation(path, quiet=quiet, named=named)
-        return Read(snapshot.federation, snapshot.digest)
+        return Read(snapshot.federation, snapshot.format, snapshot.digest)
     with terminal.progress(quiet) as progress:
         stored = read_stored(path, progress)
     if not quiet:
-        streamed = (
-            f"its {stored.n_memberships:,} memberships are streamed: what needs them all at once is estimated, and "
-            "says so, or left out (docs/scorecard.md, At scale)"
-        )
+        streamed = f"its {stored.n_memberships:,} memberships are streamed, not read into memory"
         told = (streamed, *stored.remarks)
         terminal.remark(f"{path}: {text}" if named else text for text in told)
-    return Read(stored, stored.digest)
+    return Read(stored, "parquet", stored.digest)
 
 
 def read_model(path: Path) -> "Model":

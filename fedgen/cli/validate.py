@@ -124,12 +124,15 @@ def _check_places(output: Path | None, html: Path | None, *, force: bool, inputs
 def _judge(generated: Path, against: Path, *, seed: int, quiet: bool) -> Comparison:
     from fedgen.federation import Federation
     from fedgen.figures.overlay import Pair
+    from validate.reported import untold
     from validate.scorecard import validate as judge
 
     ours = read_tables(generated, quiet=quiet, named=True)
     theirs = read_federation(against, quiet=quiet, named=True)
     with terminal.progress(quiet) as progress:
         scorecard = judge(ours.tables, theirs.federation, seed=seed, progress=progress)
+    if not quiet and (left_out := untold(ours.tables)):
+        terminal.remark([f"not told, as all memberships had to be in memory: {', '.join(left_out)}"])
     inputs = {str(generated): ours.digest, str(against): theirs.digest}
     pair = Pair(theirs.federation, ours.tables) if isinstance(ours.tables, Federation) else None
     return Comparison(scorecard, pair, inputs)
@@ -144,12 +147,16 @@ def _report(scorecard: "Scorecard", pair: "Pair", names: list[str], provenance: 
 
 def _hold(generated: Path, against: Path, *, quiet: bool) -> "tuple[Findings, dict[str, str]]":
     """The findings and the digests of what was read; the figures first, which are read in no time."""
+    from fedgen.federation import Federation
     from fedgen.statistics.published import read_figures
     from validate.published import hold
 
     figures = read_figures(against)
-    snapshot = read_federation(generated, quiet=quiet)
-    return hold(snapshot.federation, figures), {str(generated): snapshot.digest, str(against): figures.digest}
+    read = read_tables(generated, quiet=quiet)
+    counted = isinstance(read.tables, Federation)
+    if not quiet and not counted and any("butterflies" in str(figure.statistic) for figure in figures.held):
+        terminal.remark(["its butterflies are estimated from paths drawn at random, to a standard error below 1 %"])
+    return hold(read.tables, figures), {str(generated): read.digest, str(against): figures.digest}
 
 
 def _print(judged: "Scorecard | Findings") -> None:

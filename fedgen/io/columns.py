@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from fedgen.io.directory import Manifest
@@ -32,7 +33,8 @@ def columns(
         checked: the files are known to be as the manifest lists them; else each is checked before it is read.
 
     Raises:
-        FormatError: a file is not as the manifest lists it, or cannot be read. The message lacks the path.
+        FormatError: a file is not as the manifest lists it, or cannot be read, or a column holds anything but whole
+            numbers (weights: numbers). The message lacks the path.
     """
     import pyarrow
     from pyarrow import parquet
@@ -44,7 +46,15 @@ def columns(
             check_file(path, file)
         try:
             for batch in parquet.ParquetFile(path / file.path).iter_batches(ROWS, columns=list(names)):
-                yield [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
+                yield [_numbers(batch.column(name), table, name) for name in names]
         except (pyarrow.ArrowException, KeyError) as error:
             reason = str(error).splitlines()[0][:120]
             raise FormatError(f"{file.path} cannot be read ({reason}); write the directory again") from None
+
+
+def _numbers(values: pa.Array, table: str, name: str) -> NDArray[Any]:
+    found: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    if values.null_count or found.dtype.kind not in ("iuf" if name == "weight" else "iu"):
+        what = "numbers" if name == "weight" else "integers"
+        raise FormatError(f"{table}: column {name} is not all {what}; write the directory again")
+    return found

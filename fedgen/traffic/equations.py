@@ -28,7 +28,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fedgen.federation import Federation, Floats, Integers, Presences
+    from fedgen.federation import Floats, Integers, Presences
     from fedgen.tables import Tables
 
 _AT_ONCE = 1 << 22
@@ -70,7 +70,7 @@ class Stretch(NamedTuple):
     weight: Floats
 
 
-def heard(federation: Federation) -> Floats:
+def heard(federation: Tables) -> Floats:
     """(K,) the messages of other servers that reach each presence at rate 1, W_r - w_sr: its part of rx_s."""
     return spoken_and_heard(_stretch(federation))[1]
 
@@ -150,7 +150,7 @@ def _joined(parts: list[Stretch]) -> Stretch:
     return parts[0] if len(parts) == 1 else Stretch(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _stretch(federation: Federation) -> Stretch:
+def _stretch(federation: Tables) -> Stretch:
     p = federation.presences
     return Stretch(p.server, p.room, p.weight)
 
