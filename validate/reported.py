@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.federation import Federation
-from fedgen.statistics.butterflies import closing_paths, overlap
+from fedgen.statistics.butterflies import known_paths, overlap
 from fedgen.statistics.clustering import butterflies_per_user, clustering, room_overlap
 from fedgen.statistics.cores import components, core
 from fedgen.statistics.structure import concentration, size_class
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TAILS = ("n", "m", "k", "u", "d")
 CORES = (2, 3, 5, 10)
 CLASSES = ("1 room", "2 rooms", "3 rooms", "4-10 rooms", "11-100 rooms", "more than 100 rooms")
+
+FEWEST_CLOSED = 100
+"""Butterflies of a class of users are estimated from so many paths that close, to about 10 %."""
 
 _CLUSTERING = "bipartite clustering"
 _BY_CLASS = {c: f"butterflies per user of {name}" for c, name in enumerate(CLASSES) if c > 0}
@@ -103,10 +106,11 @@ def _overlaps(federation: Tables) -> dict[str, float]:
 
 def _streamed_overlaps(federation: Tables) -> dict[str, float]:
     """The same from paths drawn at random; NaN for what needs all memberships at once."""
-    paths, users = closing_paths(federation), users_by_rooms(federation)
+    paths, users = known_paths(federation), users_by_rooms(federation)
     home = size_class(np.arange(len(users)))
-    by_class = {
-        name: float(paths.by_degree[home == c].sum() / users[home == c].sum()) if users[home == c].any() else nan
-        for c, name in _BY_CLASS.items()
-    }
+    by_class = {}
+    for c, name in _BY_CLASS.items():
+        enough = paths.overlap.drawn == 0 or paths.closed[home == c].sum() >= FEWEST_CLOSED
+        number = users[home == c].sum()
+        by_class[name] = float(paths.by_degree[home == c].sum() / number) if number and enough else nan
     return {_CLUSTERING: paths.closing, **by_class, **dict.fromkeys(untold(federation), nan)}

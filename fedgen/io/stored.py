@@ -19,7 +19,6 @@ from fedgen.federation import Presences, index_dtype
 from fedgen.io.columns import ROWS, columns
 from fedgen.io.directory import Manifest, read_manifest, verify
 from fedgen.io.snapshot import told_by_name
-from fedgen.io.soundness import prove
 from fedgen.progress import silent
 from fedgen.provenance import digest
 from fedgen.ragged import offsets_of
@@ -146,6 +145,8 @@ def read_stored(path: str | Path, progress: Progress = silent) -> Stored:
     Raises:
         FormatError: no directory, a damaged one, or tables that do not fit each other or are not in order.
     """
+    from fedgen.io.soundness import prove
+
     place = Path(path)
     with told_by_name(place):
         manifest = read_manifest(place)

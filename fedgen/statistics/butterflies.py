@@ -21,12 +21,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fedgen.federation import Federation
-from fedgen.statistics.encounters import DRAWN, eager
-from fedgen.statistics.meetings import MOST, among, incidences, meetings, sample
+from fedgen.statistics.meetings import DRAWN, MOST, among, incidences, meetings, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,9 @@ BLOCK = 1 << 22
 
 MOST_PATHS = 1 << 28
 """Paths of two steps up to which a row counts every butterfly: some seconds."""
+
+_known: WeakKeyDictionary[Tables, Paths] = WeakKeyDictionary()
+"""Of what is still there."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def overlap(tables: Tables) -> Overlap:
         u, d = (sizes.astype(np.float64) for sizes in (tables.users_per_room, tables.rooms_per_user))
         if min(float(u @ u), float(d @ d)) <= MOST_PATHS:
             return Overlap(butterflies(tables), tables.n_memberships)
-    return closing_paths(tables).overlap
+    return known_paths(tables).overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,15 +127,26 @@ class Paths:
         overlap: a quarter of those that close.
         closing: their share of all paths, the clustering coefficient; NaN where there is none.
         by_degree: (D + 1,) the butterflies that the users in 0, 1, ..., D rooms are in, all those users together.
+        closed: (D + 1,) how many of the paths looked at that begin with these users close.
     """
 
     overlap: Overlap
     closing: float
     by_degree: Floats
+    closed: Integers
+
+
+def known_paths(tables: Tables) -> Paths:
+    """:func:`closing_paths`, found once: a scorecard asks for its row and for what is told beside the rows."""
+    if tables not in _known:
+        _known[tables] = closing_paths(tables)
+    return _known[tables]
 
 
 def closing_paths(tables: Tables, draws: int = DRAWN) -> Paths:
     """From encounters of users, in three passes over the memberships; exact where there are no more than ``draws``."""
+    from fedgen.statistics.encounters import eager
+
     u, d = tables.users_per_room, tables.rooms_per_user
     eagerness = np.zeros(tables.n_rooms, dtype=np.int64)
     for user, room in tables.membership_parts():
@@ -151,11 +165,12 @@ def closing_paths(tables: Tables, draws: int = DRAWN) -> Paths:
         met.error(closing),
     )
     paths = float(eagerness @ (u - 1))
-    by_degree = np.bincount(beyond + 1, weights=closing, minlength=int(d.max(initial=0)) + 1)
+    most = int(d.max(initial=0)) + 1
     return Paths(
         found,
-        4 * found.butterflies / paths if paths > 0 else nan,
-        met.total / max(len(closing), 1) / 2 * by_degree,
+        closing=4 * found.butterflies / paths if paths > 0 else nan,
+        by_degree=met.total / max(len(closing), 1) / 2 * np.bincount(beyond + 1, weights=closing, minlength=most),
+        closed=np.bincount(beyond[closing > 0] + 1, minlength=most),
     )
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from fedgen.statistics.encounters import DRAWN, alike
-from fedgen.statistics.meetings import among, meetings, sample, share_within
+from fedgen.statistics.encounters import alike
+from fedgen.statistics.meetings import DRAWN, among, meetings, sample, share_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

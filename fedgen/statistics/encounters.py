@@ -30,6 +30,7 @@ import numpy as np
 from numba import njit
 
 from fedgen.ragged import offsets_of
+from fedgen.statistics.meetings import DRAWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
     Parts = Callable[[], Iterable[tuple[Integers, Integers]]]
     """Begins anew to tell the node and the place of each membership or presence, places rising, then nodes."""
-
-DRAWN = 1 << 20
-"""Encounters looked at."""
 
 _SEED = 1910_06295
 """Draws are declared: the same federation gives the same figure, whoever asks."""

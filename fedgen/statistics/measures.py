@@ -13,7 +13,7 @@ from fedgen.errors import InvariantError
 from fedgen.federation import Federation
 from fedgen.statistics import structure
 from fedgen.statistics.butterflies import butterflies as count_butterflies
-from fedgen.statistics.butterflies import closing_paths
+from fedgen.statistics.butterflies import known_paths
 from fedgen.statistics.load import load_per_user, ranking
 from fedgen.statistics.margins import MARGINS, within
 from fedgen.statistics.mixing import server_room_correlation, user_room_correlation
@@ -58,7 +58,7 @@ class View:
         """Pairs of users who share a pair of rooms; of a federation that stays on disk an estimate."""
         if isinstance(self.federation, Federation):
             return count_butterflies(self.federation)
-        return closing_paths(self.federation).overlap.butterflies
+        return known_paths(self.federation).overlap.butterflies
 
     def per_server(self, of: str | None) -> Integers | Floats:
         """(S,) tx, rx, both or users of the ranked servers."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from fedgen.statistics.halves import Split
     from fedgen.tables import Tables
 
-_AT_ONCE = 1 << 22
-"""Draws at a time."""
+_ONE_BY_ONE = 1 << 18
+"""Servers up to which each is drawn by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +83,11 @@ class ServerLoad:
 
 def _resampled(measured: ServerLoad, size: int, rng: np.random.Generator) -> ServerLoad:
     """As numbers of each measured server, of which there are far fewer than of a large federation."""
-    number = np.zeros(len(measured.users), dtype=np.int64)
-    for start in range(0, size, _AT_ONCE):
-        drawn = rng.integers(0, len(number), min(_AT_ONCE, size - start))
-        number += np.bincount(drawn, minlength=len(number))
+    servers = len(measured.users)
+    if size > _ONE_BY_ONE:  # the same law, drawn at once
+        number = rng.multinomial(size, np.full(servers, 1 / servers))
+    else:
+        number = np.bincount(rng.integers(0, servers, size), minlength=servers)
     some = number > 0
     return ServerLoad(measured.users[some], measured.tx[some], measured.rx[some], number[some])
 
