@@ -79,7 +79,9 @@ def apportion(
     return result
 
 
-def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers) -> Floats:
+def bend(
+    totals: Integers, offsets: Integers, weights: Integers, caps: Integers, number: Integers | None = None
+) -> Floats:
     r"""Bring the sums of heavy-tailed weights to totals by changing the largest alone.
 
     Scaling every weight by total / sum would shift the bulk of their distribution to mend what a few large ones did.
@@ -92,6 +94,7 @@ def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers)
         offsets: (G + 1,) weights of group g are ``offsets[g]:offsets[g + 1]``.
         weights: (N,) >= 0.
         caps: (N,) >= 0.
+        number: (N,) how many there are of each weight, >= 1; default: one.
 
     Returns:
         (N,) weights, at most ``caps``; to be shared out by :func:`apportion`.
@@ -99,8 +102,9 @@ def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers)
     bent = np.minimum(weights, caps).astype(np.float64)
     positive = np.flatnonzero(bent)
     owner = np.searchsorted(offsets, positive, side="right") - 1
+    often = np.ones(len(positive)) if number is None else number[positive]
     for _ in range(_BENDS):
-        cutoff, factor = _bend_at(totals, owner, bent[positive], caps[positive])
+        cutoff, factor = _bend_at(totals, owner, bent[positive], caps[positive], often)
         if np.all(factor == 1.0):
             break
         edge = cutoff[owner]
@@ -109,19 +113,21 @@ def bend(totals: Integers, offsets: Integers, weights: Integers, caps: Integers)
     return bent
 
 
-def _bend_at(totals: Integers, group: Integers, weights: Floats, caps: Integers) -> tuple[Floats, Floats]:
+def _bend_at(
+    totals: Integers, group: Integers, weights: Floats, caps: Integers, number: Integers | Floats
+) -> tuple[Floats, Floats]:
     """The cutoff and the factor of each group; weights at their caps cannot make up for what is missing."""
-    miss = totals - np.bincount(group, weights=weights, minlength=len(totals))
+    miss = totals - np.bincount(group, weights=weights * number, minlength=len(totals))
     able = (weights < caps) | (miss[group] < 0)
-    weights, group = weights[able], group[able]
+    weights, group, number = weights[able], group[able], number[able]
     cutoff, factor = np.zeros(len(totals)), np.ones(len(totals))
     missing = np.abs(miss) >= 0.5
     for edge in (0, *EDGES.tolist()):
         above = weights > edge
-        weights, group = weights[above], group[above]
+        weights, group, number = weights[above], group[above], number[above]
         if len(weights) == 0:
             break
-        beyond = np.bincount(group, weights=weights - edge, minlength=len(totals))
+        beyond = np.bincount(group, weights=(weights - edge) * number, minlength=len(totals))
         with np.errstate(divide="ignore", invalid="ignore"):
             needed = 1.0 + miss / beyond
         enough = missing & (needed >= 0.25) & (needed <= 4.0)

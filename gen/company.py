@@ -24,7 +24,7 @@ from fedgen.federation import Federation
 from fedgen.ragged import offsets_of
 from fitting.company import meetings
 from gen.matching import draw_below
-from gen.streams import Stage, stream
+from gen.streams import Stage, draw_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def reunite_servers(
     target = met * (1.0 - again)
     settled = server.copy()
     body = server[order] >= n_heads
-    seed = int(stream(plan.seed, Stage.COMPANY).integers(0, 2**63))
+    seed = draw_seed(plan.stream(Stage.COMPANY))
     settled[order] = _reunite(server[order], offsets_of(k), slots, body, looked_at, True, target, seed)
     return settled
 

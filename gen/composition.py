@@ -33,6 +33,7 @@ from gen.inheritance import inherit
 from gen.matching import match
 from gen.meeting import meet
 from gen.room_sizes import are_large
+from gen.streams import draw_seed
 from gen.types import EVERYWHERE, RoomTypes, row_types
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _deal_heads(
         stub_owner=table.head[entry],
         group_slots=np.array([0, len(room)]),
         group_owners=np.array([0, n_heads]),
-        seed=int(rng.integers(0, 2**63)),
+        seed=draw_seed(rng),
     )
     beyond = (table.users - table.servers)[ticket_row]
     share = (table.head_users[entry] - 1) / np.maximum(beyond, 1)

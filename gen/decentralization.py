@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Integers
     from fitting.model import Model
+    from gen.plan import Plan
 
 TOLERANCE = 0.01
 _TARGETS = ("move_hub_users", "effective_servers", "servers")
@@ -169,6 +170,21 @@ def decentralize(federation: Federation, hubs: Integers, how: Decentralization, 
     moved = movers(how, users[hubs], federation.n_servers, squares)
     moves = _who_moves(federation, hubs, moved, seed)
     return Decentralized(_on_their_own(federation, moves), hubs, moved)
+
+
+def movers_of(model: Model, plan: Plan) -> int:
+    """How many users of a plan's federation move out; the most that may, where the draw decides.
+
+    Raises:
+        InfeasibleError: the hubs' users are too few.
+    """
+    how = plan.scenario.decentralize
+    if how is None or len(plan.head_users) == 0:
+        return 0
+    hubs = largest_hubs(plan.head_users, hub_servers(model, plan.heads_kept, plan.head_copies), how)
+    if how.effective_servers is not None:
+        return int((plan.head_users[hubs] - 1).sum())
+    return int(movers(how, plan.head_users[hubs], plan.servers, 0).sum())
 
 
 def largest_hubs(users: Integers, hubs: Integers, how: Decentralization) -> Integers:

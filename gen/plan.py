@@ -9,7 +9,6 @@ the others go to the body. So a federation of one server is a plain one.
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,10 +20,11 @@ from fedgen.provenance import versions
 from fitting.crawl import larger_crawl
 from fitting.model import Model
 from gen.apportion import reconcile
-from gen.decentralization import hub_servers, largest_hubs, movers
+from gen.decentralization import movers_of
 from gen.growth import Growth, whole
 from gen.scenario import Scenario
 from gen.sizes import exponent_range, grown_sizes, head_presence, head_users
+from gen.streams import stream
 
 Margins = Literal["drawn", "measured"]
 
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from fedgen.federation import Floats, Integers
     from fitting.crawl import Crawl
     from fitting.model import Sizes
+    from gen.streams import Stage
 
 
-_BYTES_PER_ROW = 130
-_BYTES_PER_PRESENCE = 160
 _SLACK = 1e-9
 TRUSTED = 2
 """Up to so many times the rooms a larger crawl is a forecast: there the series of Good and Toulmin (1956) converges."""
@@ -61,6 +60,7 @@ class Plan:
         scenario: what was assumed.
         crawl: the larger crawl that is drawn from; None: the model itself is.
         margins: ``drawn`` from the laws, or as ``measured``.
+        district: which part of a larger federation this is (:mod:`gen.districts`).
     """
 
     servers: int
@@ -79,6 +79,11 @@ class Plan:
     scenario: Scenario
     margins: Margins = "drawn"
     crawl: Crawl | None = None
+    district: int = 0
+
+    def stream(self, stage: Stage) -> np.random.Generator:
+        """The generator of one stage of this draw."""
+        return stream(self.seed, stage, self.district)
 
     @property
     def heads_kept(self) -> int:
@@ -175,8 +180,7 @@ def make_plan(
 
     Raises:
         UsageError: a size or the seed is not a whole number in its range, or no such margins.
-        InfeasibleError: sizes or assumptions that cannot be met together, or more than the memory of this machine
-            holds; the message has the feasible range.
+        InfeasibleError: sizes or assumptions that cannot be met together; the message has the feasible range.
     """
     if not isinstance(model, Model):
         raise UsageError(f"sample takes a Model, not {type(model).__name__}; load a file with fedgen.Model.load")
@@ -208,10 +212,9 @@ def _settled(model: Model, scenario: Scenario, measured: Model, margins: Margins
         of_heads = model.heads.users
     kept = len(of_heads) // copies
     each = np.tile(model.heads.memberships[:kept] / model.heads.users[:kept], copies)
-    _fits_memory(sizes, _movers(model, sizes, of_heads, copies, scenario))
     sigma = sizes.servers / model.sizes.servers
     head_memberships = of_heads * each * sigma**scenario.growth.rooms_per_user
-    return Plan(
+    plan = Plan(
         servers=sizes.servers,
         users=sizes.users,
         rooms=sizes.rooms,
@@ -228,6 +231,8 @@ def _settled(model: Model, scenario: Scenario, measured: Model, margins: Margins
         scenario=scenario,
         margins=margins,
     )
+    movers_of(model, plan)  # refuses what hubs cannot give
+    return plan
 
 
 def _sentences(crawl: Crawl) -> list[str]:
@@ -283,32 +288,3 @@ def _heads(model: Model, sizes: Sizes, scenario: Scenario) -> tuple[int, Integer
             )
         users = reconcile(users, 1, sizes.users, most, np.random.default_rng(0))
     return copies, users
-
-
-def _movers(model: Model, sizes: Sizes, head_users: Integers, copies: int, scenario: Scenario) -> int:
-    """How many users move out; the most that may, where the draw decides.
-
-    Raises:
-        InfeasibleError: the hubs' users are too few.
-    """
-    how = scenario.decentralize
-    if how is None or len(head_users) == 0:
-        return 0
-    hubs = largest_hubs(head_users, hub_servers(model, len(head_users) // copies, copies), how)
-    if how.effective_servers is not None:
-        return int((head_users[hubs] - 1).sum())
-    return int(movers(how, head_users[hubs], sizes.servers, 0).sum())
-
-
-def _fits_memory(sizes: Sizes, moved: int) -> None:
-    """Refuse what would die half-way: bytes per row as measured, with some air (benchmarks/README.md)."""
-    rows = sizes.users + sizes.memberships
-    presences = sizes.presences + round(moved * sizes.memberships / sizes.users)
-    needed = _BYTES_PER_ROW * rows + _BYTES_PER_PRESENCE * presences
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise InfeasibleError(
-            f"a federation of {sizes.servers + moved} servers, {presences} presences and {rows} users and memberships "
-            f"needs about {needed / 2**30:.0f} GiB of memory, this machine has {there / 2**30:.0f}; "
-            f"at these proportions give at most {int(sizes.servers * there / needed)} servers"
-        )

@@ -25,7 +25,7 @@ from gen.conditional import Conditional
 from gen.inheritance import use_tickets
 from gen.matching import match
 from gen.meeting import meet
-from gen.streams import Stage, stream
+from gen.streams import Stage, draw_seed
 from gen.types import RoomTypes, abroad
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     order = np.argsort(server * np.int64(plan.rooms) + room)
     n = np.concatenate((plan.head_users, servers.users))
     offsets = offsets_of(np.bincount(server, minlength=plan.servers))
-    users = _enough(users[order], offsets, n, stream(plan.seed, Stage.PLACEMENT, 1))
+    users = _enough(users[order], offsets, n, plan.stream(Stage.COUNTS))
     room = room[order]
     wanted = rooms.body_users + np.bincount(rooms.head_room, weights=rooms.head_users, minlength=plan.rooms)
     gap = wanted.astype(np.int64) - np.bincount(room, weights=users, minlength=plan.rooms).astype(np.int64)
@@ -93,7 +93,7 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     stub_owner = np.repeat(np.arange(len(servers.users)), servers.rooms)
     place_room = np.repeat(np.arange(plan.rooms), rooms.body_servers)
 
-    rng = stream(plan.seed, Stage.PRESENCE_COUNTS)
+    rng = plan.stream(Stage.PRESENCE_COUNTS)
     table = model.presences
     rows = offsets_of(np.bincount(table.server, minlength=len(model.servers.users)))
     entry = take(rows, servers.like)
@@ -116,7 +116,7 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     body_users = reconcile(rooms.body_users, rooms.body_servers, plan.users, int(servers.memberships.sum()), rng)
     place_count = 1 + apportion(body_users - rooms.body_servers, places, alike - 1, most, rng)
 
-    rng = stream(plan.seed, Stage.PLACEMENT)
+    rng = plan.stream(Stage.PLACEMENT)
     slots = rooms.types.take(place_room).somewhere(plan, rng)
     wanted = RoomTypes(model.types, table.type[ticket], abroad(servers.region[stub_owner], plan, rng))
     step = int(max(stub_count.max(), place_count.max())) + 1
@@ -138,7 +138,7 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
         stub_owner=stub_owner,
         group_slots=np.array([0, len(stub_owner)]),
         group_owners=np.array([0, len(servers.users)]),
-        seed=int(rng.integers(0, 2**63)),
+        seed=draw_seed(rng),
         stub_weight=stub_count,
     )
     users = np.minimum(stub_count[matching.stub], servers.users[matching.owner])

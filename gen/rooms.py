@@ -16,7 +16,7 @@ from fedgen.ragged import offsets_of, take
 from gen.apportion import apportion, reconcile
 from gen.composition import compose
 from gen.room_sizes import draw_sizes
-from gen.streams import Stage, stream
+from gen.streams import Stage
 from gen.types import row_types
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Rooms:
 
 def draw_rooms(model: Model, plan: Plan) -> Rooms:
     """Draw the plan's rooms: totals near the plan's, every head server in at least one, with all its memberships."""
-    rng = stream(plan.seed, Stage.ROOMS)
+    rng = plan.stream(Stage.ROOMS)
     if plan.margins == "measured":
         return _measured(model, rng)
     sizes = draw_sizes(model, plan, rng)

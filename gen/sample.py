@@ -14,6 +14,8 @@ import numpy as np
 
 from fedgen.progress import silent
 from gen.decentralization import decentralize, hub_servers
+from gen.districts import district, divide, join
+from gen.memory import check_memory
 from gen.plan import Plan, make_plan
 from gen.presences import place
 from gen.rooms import draw_rooms
@@ -21,9 +23,12 @@ from gen.servers import draw_servers
 from gen.users import seat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fedgen.federation import Federation
     from fedgen.progress import Progress
     from fitting.model import Model
+    from gen.districts import Districts
     from gen.plan import Margins
     from gen.scenario import Scenario
 
@@ -54,15 +59,33 @@ def sample(
 
     Raises:
         UsageError: a size or the seed is not a whole number in its range.
-        InfeasibleError: sizes that cannot be met together.
+        InfeasibleError: sizes that cannot be met together, or more than the memory of this machine holds.
     """
     plan = make_plan(model, servers=servers, users=users, rooms=rooms, margins=margins, scenario=scenario, seed=seed)
+    check_memory(model, plan, whole=True)
     return draw(model, plan, progress)
 
 
 def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
-    """Draw the federation of a plan (:func:`gen.plan.make_plan`)."""
+    """Draw the federation of a plan (:func:`gen.plan.make_plan`) in memory."""
     model = model if plan.crawl is None else plan.crawl.model
+    districts = divide(plan)
+    if len(districts) > 1:
+        federation = join(districts, _one_by_one(model, plan, districts, progress))
+    else:
+        federation = draw_district(model, plan, progress)
+    return federation if plan.scenario.decentralize is None else _moved(federation, model, plan)
+
+
+def _one_by_one(model: Model, plan: Plan, districts: Districts, progress: Progress) -> Iterator[Federation]:
+    for c in range(len(districts)):
+        progress("drawing districts", c, len(districts))
+        yield draw_district(model, district(plan, districts, c))
+    progress("drawing districts", len(districts), len(districts))
+
+
+def draw_district(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
+    """Draw a federation as a whole, or one district of a larger one (:func:`gen.districts.district`)."""
     progress("drawing rooms", 0, 4)
     rooms = draw_rooms(model, plan)
     progress("drawing servers", 1, 4)
@@ -72,7 +95,7 @@ def draw(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
     progress("seating users", 3, 4)
     federation = seat(model, plan, placement)
     progress("seating users", 4, 4)
-    return federation if plan.scenario.decentralize is None else _moved(federation, model, plan)
+    return federation
 
 
 def _moved(federation: Federation, model: Model, plan: Plan) -> Federation:

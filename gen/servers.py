@@ -27,7 +27,7 @@ from fitting.model import spare
 from gen.apportion import reconcile
 from gen.exchange import exchange, multiply, pool_size, stretch
 from gen.inheritance import inherit
-from gen.streams import Stage, stream
+from gen.streams import Stage
 from gen.types import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Servers:
 
 def draw_servers(model: Model, plan: Plan, rooms: Rooms) -> Servers:
     """Draw the plan's body servers for the places that ``rooms`` offer."""
-    rng = stream(plan.seed, Stage.SERVERS)
+    rng = plan.stream(Stage.SERVERS)
     table = model.servers
     if plan.margins == "measured":
         like = rng.permutation(len(table.users))

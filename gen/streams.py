@@ -23,8 +23,14 @@ class Stage(IntEnum):
     COMPANY = 7
     DECENTRALIZATION = 8
     ACTIVITY = 9
+    COUNTS = 10
 
 
 def stream(seed: int, stage: Stage, chunk: int = 0) -> np.random.Generator:
     """The generator of one stage (and chunk of it)."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stage, chunk))))
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """A seed for a kernel that draws by itself."""
+    return int(rng.integers(0, 2**63))

@@ -431,7 +431,7 @@ def test_memory_that_runs_out_is_one_line(
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("gen.sample.draw", exhausted)
+    monkeypatch.setattr("gen.streaming.draw_district", exhausted)
     assert run(["sample", "-q", "-o", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert not out
@@ -446,7 +446,7 @@ def test_no_room_in_memory_is_one_line(tmp_path: Path) -> None:
     def tight() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
-    done = fedgen("sample", "--users", "20000000000", "-q", "-o", tmp_path / "out", preexec_fn=tight)
+    done = fedgen("sample", "--users", "20000000000000", "-q", "-o", tmp_path / "out", preexec_fn=tight)
     assert (done.returncode, done.stdout) == (2, "")
     assert is_one_error_line(done.stderr)
     assert "memory" in done.stderr

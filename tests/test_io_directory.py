@@ -15,7 +15,8 @@ from pyarrow import parquet
 
 from fedgen.errors import FormatError, OutputError
 from fedgen.federation import Federation
-from fedgen.io import directory, read, read_snapshot, write
+from fedgen.io import directory, parts, read, read_snapshot, write
+from fedgen.io.store import Folder
 from fedgen.provenance import digest, record
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def unfinished(path: Path, plan: dict[str, Any]) -> None:
-    directory.begin(path, plan)
-    directory.put(path, "memberships", pyarrow.table({"user": [9]}), 7)
+    parts.begin(path, plan)
+    parts.put(Folder(path), "memberships", pyarrow.table({"user": [9]}), 7)
 
 
 def test_layout_plan_and_manifest(tmp_path: Path) -> None:
     path = tmp_path / "out"
     provenance = record(["fedgen", "sample"], seed=7, inputs={"model.json": "sha256:" + 64 * "0"})
     write(FEDERATION, path, plan=PLAN, provenance=provenance)
-    parts = [f"{table}/part-00000.parquet" for table in ("users", "memberships", "presences")]
-    tables = ["servers.parquet", "rooms.parquet", *parts]
+    parted = [f"{table}/part-00000.parquet" for table in ("users", "memberships", "presences")]
+    tables = ["servers.parquet", "rooms.parquet", *parted]
     assert set(contents(path)) == {"plan.json", "manifest.json", *tables}
     plan, manifest = (json.loads((path / name).read_text()) for name in ("plan.json", "manifest.json"))
     schema("plan").validate(plan)
@@ -76,7 +77,7 @@ def test_plan_and_provenance_by_default(tmp_path: Path) -> None:
 
 
 def test_parts_do_not_depend_on_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "PART_ROWS", 2)
+    monkeypatch.setattr(parts, "PART_ROWS", 2)
     provenance = record([])
     for jobs in (1, 3):
         write(FEDERATION, tmp_path / str(jobs), jobs=jobs, provenance=provenance)
@@ -89,14 +90,13 @@ def test_streaming_writers_give_the_same_directory(tmp_path: Path) -> None:
     provenance = record([])
     write(FEDERATION, tmp_path / "whole", plan=PLAN, provenance=provenance)
     path = tmp_path / "streamed"
-    directory.begin(path, PLAN)
+    assert parts.begin(path, PLAN) == set()
+    store, files = Folder(path), []
     for name, table in reversed(FEDERATION.to_arrow().items()):
-        part = None if name in directory.SINGLE else 0
-        assert not directory.done(path, name, part)
-        directory.put(path, name, table, part)
-        directory.begin(path, PLAN)  # a second run of the same plan finds what is done
-        assert directory.done(path, name, part)
-    directory.finish(path, directory.counts_of(FEDERATION), provenance)
+        files.append(parts.put(store, name, table, None if name in directory.SINGLE else 0))
+        assert parts.begin(path, PLAN) == {file.path for file in files}  # a second run of the same plan finds them
+    assert [parts.listed(store, file.path) for file in files] == files
+    parts.finish(store, parts.counts_of(FEDERATION), provenance, files)
     assert contents(path) == contents(tmp_path / "whole")
 
 
@@ -180,14 +180,14 @@ def test_file_in_the_place(tmp_path: Path) -> None:
 
 def test_interrupt_leaves_it_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out"
-    put = directory.put
+    put = parts.put
 
-    def interrupted(path: Path, table: str, rows: pyarrow.Table, part: int | None = None) -> None:
+    def interrupted(store: Folder, table: str, rows: pyarrow.Table, part: int | None = None) -> directory.File:
         if table == "memberships":
             raise KeyboardInterrupt
-        put(path, table, rows, part)
+        return put(store, table, rows, part)
 
-    monkeypatch.setattr(directory, "put", interrupted)
+    monkeypatch.setattr(parts, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(FEDERATION, path)
     assert not (path / "manifest.json").exists()

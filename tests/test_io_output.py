@@ -60,7 +60,7 @@ def test_nothing_is_left_behind(
 
 @pytest.mark.parametrize("name", ["f.csv", "f.json.gz", "f.graphml.zip", "out"])
 def test_file_that_grows_beyond_what_the_system_allows(name: str, tmp_path: Path) -> None:
-    crowd = Federation.from_pairs(np.zeros(9999, int), np.arange(9999), np.arange(9999))
+    crowd = Federation.from_pairs(np.zeros(9999, int), np.random.default_rng(0).permutation(9999), np.arange(9999))
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:

@@ -179,6 +179,7 @@ class TestStreams:
             "COMPANY": 7,
             "DECENTRALIZATION": 8,
             "ACTIVITY": 9,
+            "COUNTS": 10,
         }
         # numpy promises the raw stream of a bit generator for good.
         assert stream(1, Stage.ROOMS).bit_generator.random_raw(2).tolist() == [

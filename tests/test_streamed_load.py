@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import fedgen
 from fedgen.errors import FormatError, UsageError
 from fedgen.federation import Federation
-from fedgen.io.directory import write
 from fedgen.io.hosting import read_hosting
+from fedgen.io.parts import write
 from fedgen.traffic.activity import Activity, membership_weights, spoken
 from fedgen.traffic.batching import batched_load, simulate_batches
 from fedgen.traffic.equations import Stretch, load, pair_load, streamed_load, whole_rooms

@@ -141,21 +141,24 @@ def progress(quiet: bool) -> Iterator[Progress]:
     )
     tasks: dict[str, bars.TaskID] = {}
 
+    timer = Timer(PATIENCE, display.start)
+    timer.daemon = True
+
     def report(stage: str, done: int, total: int) -> None:
+        if timer.ident is None:  # not before there is work: processes are forked before there are threads
+            timer.start()
         if stage not in tasks:
             for task in tasks.values():
                 display.update(task, visible=False)
             tasks[stage] = display.add_task(stage)
         display.update(tasks[stage], completed=done, total=total or None)
 
-    timer = Timer(PATIENCE, display.start)
-    timer.daemon = True
-    timer.start()
     try:
         yield report
     finally:
         timer.cancel()
-        timer.join()
+        if timer.ident is not None:
+            timer.join()
         display.stop()
 
 

@@ -1,31 +1,28 @@
 """The federation directory: five parquet tables in parts, a plan before them and a manifest after them.
 
 ``plan.json`` is written first and says what is being made; ``manifest.json`` is written last, with the sha256 of every
-file: a directory without it is unfinished and is not read. Writers that stream call :func:`begin`, :func:`put` for each
-part (in any order, from any thread) and :func:`finish`; :func:`write` does all of it for a federation in memory, and
-begins an unfinished one of the same plan anew: the result is the same.
+file: a directory without it is unfinished and is not read. :mod:`fedgen.io.parts` writes one.
 """
 
 from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from fedgen.errors import FormatError, OutputError
+from fedgen.errors import FormatError
 from fedgen.federation import Federation
 from fedgen.io.assemble import count, disagreements
 from fedgen.io.content import decode_json
-from fedgen.io.output import PARTIAL, replacing, told
-from fedgen.provenance import digest, record
+from fedgen.io.store import Folder
+from fedgen.provenance import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pyarrow as pa
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of this format; readers refuse a higher one."""
 
-PART_ROWS = 1 << 20
-"""Rows per part of a federation written from memory: a constant of the format, whatever the number of jobs."""
-
 WEIGHT_TOLERANCE = 1e-9
 """Relative: sums of fractions differ in their last digits with the order of their terms."""
 
@@ -44,8 +38,6 @@ SINGLE = ("servers", "rooms")
 PARTED = ("users", "memberships", "presences")
 PLAN, MANIFEST = "plan.json", "manifest.json"
 FILE_PATTERN = r"^(servers\.parquet|rooms\.parquet|(users|memberships|presences)/part-[0-9]{5,}\.parquet)$"
-
-TEMPORARY_PATTERN = r"^\.(plan|manifest|servers|rooms|part-[0-9]+)\.(json|parquet)\.[0-9]+\.partial$"
 
 
 class Counts(Struct, forbid_unknown_fields=True):
@@ -82,145 +74,25 @@ def part_path(table: str, part: int | None = None) -> str:
     return f"{table}.parquet" if part is None else f"{table}/part-{part:05d}.parquet"
 
 
-def begin(path: Path, plan: Mapping[str, Any], *, force: bool = False) -> None:
-    """Make the directory and write its plan; an unfinished one of the same plan keeps it and its parts.
-
-    Raises:
-        OutputError: it holds a finished federation or an unfinished one of another plan and ``force`` is not given; or
-            anything else than a federation, which is never touched; or the system refuses.
-    """
-    with told(path):
-        if path.exists() and not path.is_dir():
-            raise OutputError(f"{path}: is not a folder; choose another name for the federation directory")
-        held = [entry.name for entry in path.iterdir() if not entry.name.endswith(PARTIAL)] if path.exists() else []
-        if held and not _is_ours(path):
-            raise OutputError(f"{path}: is a folder with other things in it; choose a new or an empty one")
-        if MANIFEST in held and not force:
-            raise OutputError(f"{path}: exists; choose another name or overwrite it with --force")
-        if held and MANIFEST not in held and (path / PLAN).read_bytes() != encoded(plan) and not force:
-            raise OutputError(
-                f"{path}: holds an unfinished federation of another plan; finish that one or discard it with --force"
-            )
-        if held and force:
-            clear(path)
-        path.mkdir(exist_ok=True)
-        for table in PARTED:
-            (path / table).mkdir(exist_ok=True)
-        if not (path / PLAN).exists():
-            _put_bytes(path / PLAN, encoded(plan))
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        plan = msgspec.json.decode((path / PLAN).read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return "fedgen" in plan and bool({"sizes", "figures"} & plan.keys())
-
-
-def clear(path: Path, *, keep_plan: bool = False) -> None:
-    """Remove the files of the format, and none else; the manifest first, so that what is left is unfinished."""
-    (path / MANIFEST).unlink(missing_ok=True)
-    for file in files(path):
-        (path / file).unlink()
-    for left in (*path.glob(f".*{PARTIAL}"), *path.glob(f"*/.*{PARTIAL}")):
-        if re.match(TEMPORARY_PATTERN, left.name):
-            left.unlink()
-    if not keep_plan:
-        (path / PLAN).unlink(missing_ok=True)
-
-
-def files(path: Path) -> list[str]:
-    """The tables and parts that lie in the directory, in the order of the manifest."""
-    found = [file.relative_to(path).as_posix() for file in (*path.glob("*.parquet"), *path.glob("*/*.parquet"))]
-    order = {table: i for i, table in enumerate(SINGLE + PARTED)}
-    ours = [file for file in found if re.match(FILE_PATTERN, file)]
-    return sorted(ours, key=lambda file: (order[file.removesuffix(".parquet").split("/")[0]], len(file), file))
-
-
-def done(path: Path, table: str, part: int | None = None) -> bool:
-    """Whether a part is there already; parts appear whole or not at all."""
-    return (path / part_path(table, part)).is_file()
-
-
-def put(path: Path, table: str, rows: pa.Table, part: int | None = None) -> None:
-    """Write a table or one part of it; it appears whole or not at all."""
-    from pyarrow import parquet
-
-    with replacing(path / part_path(table, part)) as temporary:
-        # Sorted ids pack well under a dictionary; the others fall back by themselves.
-        parquet.write_table(rows, temporary, compression="zstd")
-
-
-def finish(path: Path, counts: Counts, provenance: Mapping[str, Any], *, jobs: int = 1) -> Manifest:
-    """Write the manifest: from here on the directory is a federation."""
-    with told(path), ThreadPoolExecutor(max(jobs, 1)) as pool:
-        listed = list(pool.map(lambda file: _file(path, file), files(path)))
-        manifest = Manifest(VERSION, counts, listed, digest(path / PLAN), dict(provenance))
-        _put_bytes(path / MANIFEST, encoded(manifest))
-    return manifest
-
-
-def _file(path: Path, file: str) -> File:
-    from pyarrow import parquet
-
-    place = path / file
-    rows = parquet.read_metadata(place).num_rows
-    return File(file, digest(place).removeprefix("sha256:"), place.stat().st_size, rows)
-
-
 def encoded(document: Any) -> bytes:
     """JSON as the plan and the manifest are written: keys in order, indented for people."""
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
 
 
-def _put_bytes(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+def is_plan(content: bytes) -> bool:
+    """Whether this is the plan of a federation directory."""
+    try:
+        plan = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return "fedgen" in plan and bool({"sizes", "figures"} & plan.keys())
 
 
-def counts_of(federation: Federation) -> Counts:
-    """S, U, R, M, K of a federation in memory."""
-    return Counts(
-        federation.n_servers, federation.n_users, federation.n_rooms, federation.n_memberships, federation.n_presences
-    )
-
-
-def plan_of(federation: Federation) -> dict[str, Any]:
-    """The plan of a directory that is converted, not sampled."""
-    sizes = {"servers": federation.n_servers, "users": federation.n_users, "rooms": federation.n_rooms}
-    return {"fedgen": version("fedgen"), "source": "convert", "sizes": sizes}
-
-
-def write(
-    federation: Federation,
-    path: Path,
-    *,
-    force: bool = False,
-    jobs: int = 1,
-    plan: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a federation that is in memory; the tables are byte-identical for any number of jobs (threads).
-
-    An unfinished directory of the same plan is written anew. Errors: as :func:`begin`.
-    """
-    begin(path, plan_of(federation) if plan is None else plan, force=force)
-    with told(path):
-        clear(path, keep_plan=True)
-    tables = federation.to_arrow()
-    parts: list[tuple[str, pa.Table, int | None]] = [(name, tables[name], None) for name in SINGLE]
-    for name in PARTED:
-        starts = range(0, len(tables[name]), PART_ROWS)
-        parts += [(name, tables[name].slice(start, PART_ROWS), i) for i, start in enumerate(starts)]
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        try:
-            for written in [pool.submit(put, path, *part) for part in parts]:
-                written.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    finish(path, counts_of(federation), record([]) if provenance is None else provenance, jobs=jobs)
+def tables(names: Iterable[str]) -> list[str]:
+    """Those names that are tables or parts of the format, in the order of the manifest."""
+    order = {table: i for i, table in enumerate(SINGLE + PARTED)}
+    ours = [name for name in names if re.match(FILE_PATTERN, name)]
+    return sorted(ours, key=lambda name: (order[name.removesuffix(".parquet").split("/")[0]], len(name), name))
 
 
 def read(path: Path) -> tuple[Federation, tuple[str, ...]]:
@@ -264,7 +136,7 @@ def read(path: Path) -> tuple[Federation, tuple[str, ...]]:
 def read_manifest(path: Path) -> Manifest:
     """What a directory says that it holds; errors: as :func:`read`."""
     if not (path / MANIFEST).is_file():
-        if _is_ours(path):
+        if (path / PLAN).is_file() and is_plan((path / PLAN).read_bytes()):
             raise FormatError(
                 f"is an unfinished federation directory (no {MANIFEST}); run the command that began it again"
             )
@@ -290,7 +162,7 @@ class _Version(Struct):
 def verify(path: Path, manifest: Manifest) -> None:
     """Every file that the manifest lists is there unchanged, and no other part lies beside them."""
     listed = {file.path for file in manifest.files}
-    surplus = [file for file in files(path) if file not in listed]
+    surplus = [file for file in tables(Folder(path).names()) if file not in listed]
     if surplus:
         raise FormatError(f"{surplus[0]} is not in {MANIFEST}; remove it or write the directory again")
     if not (path / PLAN).is_file() or digest(path / PLAN) != manifest.plan:

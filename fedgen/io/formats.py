@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import UsageError
-from fedgen.io import csv, directory, graphml, locust, nodelink, petgraph
+from fedgen.io import csv, graphml, locust, nodelink, parts, petgraph
 from fedgen.io.output import write_file
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write(
     """
     chosen = format if format is not None else guess(path)
     if chosen == "parquet":
-        directory.write(federation, Path(path), force=force, jobs=jobs, plan=plan, provenance=provenance)
+        parts.write(federation, Path(path), force=force, jobs=jobs, plan=plan, provenance=provenance)
     elif chosen in WRITERS:
         member = f"federation.{_ENDINGS.get(chosen, 'json')}"
         write_file(Path(path), WRITERS[chosen](federation), force=force, member=member)

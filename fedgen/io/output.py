@@ -34,7 +34,7 @@ _ADVICE = {
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def told(path: Path | str) -> Iterator[None]:
     """Turn what the system refuses into one line that names ``path``."""
     try:
         yield
@@ -45,14 +45,15 @@ def told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, swept: bool = False) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends well, and vanishes when it does not.
 
-    What killed runs left of the same ``path`` vanishes too.
+    What killed runs left of the same ``path`` vanishes too, unless the folder is known to be ``swept``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     with told(path):
-        _sweep(path)
+        if not swept:
+            sweep(path.parent, path.name)
         try:
             yield temporary
             temporary.replace(path)
@@ -61,10 +62,11 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
 
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary files of ``path`` whose processes are gone."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.([1-9][0-9]{{0,8}}){re.escape(PARTIAL)}")
-    for file in path.parent.iterdir():
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files in a folder, those of ``name`` or all, whose processes are gone."""
+    whose = r".+" if name is None else re.escape(name)
+    ours = re.compile(rf"\.{whose}\.([1-9][0-9]{{0,8}}){re.escape(PARTIAL)}")
+    for file in folder.iterdir():
         found = ours.fullmatch(file.name)
         if found and not _alive(int(found[1])):
             file.unlink(missing_ok=True)
