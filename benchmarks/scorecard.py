@@ -80,23 +80,27 @@ def lay_out(source: Path, copies: int, path: Path) -> None:
     from pyarrow import parquet
 
     from fedgen import __version__
-    from fedgen.io.directory import PARTED, SINGLE, Counts, begin, finish, put, read_manifest
+    from fedgen.io.directory import PARTED, SINGLE, Counts, read_manifest
+    from fedgen.io.parts import begin, finish, put
+    from fedgen.io.store import open_store
     from fedgen.provenance import record
 
     one = read_manifest(source).counts
     every = Counts(*(copies * count for count in (one.servers, one.users, one.rooms, one.memberships, one.presences)))
     sizes = {"servers": every.servers, "users": every.users, "rooms": every.rooms}
     begin(path, {"fedgen": __version__, "source": "copies", "sizes": sizes})
+    store, files = open_store(path), []
     for table in SINGLE:
         rows, key = parquet.read_table(source / f"{table}.parquet"), (table.removesuffix("s"),)
-        put(path, table, pa.concat_tables(moved(rows, key, copy, one, every) for copy in range(copies)))
+        moved_rows = (moved(rows, key, copy, one, every) for copy in range(copies))
+        files.append(put(store, table, pa.concat_tables(moved_rows)))
     for table in PARTED:
         parts = sorted((source / table).glob("*.parquet"))
         for copy in range(copies):
             for number, part in enumerate(parts):
                 rows = moved(parquet.read_table(part), KEYS[table], copy, one, every)
-                put(path, table, rows, copy * len(parts) + number)
-    finish(path, every, record([]), jobs=1)
+                files.append(put(store, table, rows, copy * len(parts) + number))
+    finish(store, every, record([]), files)
 
 
 def moved(rows: pa.Table, keys: tuple[str, ...], copy: int, one: Counts, every: Counts) -> pa.Table:

@@ -20,7 +20,7 @@ from fedgen.cli.commands import run
 from fedgen.cli.info import describe
 from fedgen.errors import FormatError
 from fedgen.federation import Federation
-from fedgen.io import columns, directory, stored
+from fedgen.io import columns, directory, parts, stored
 from fedgen.io.soundness import prove
 from fedgen.io.stored import Stored, homes, read_stored
 from fedgen.progress import silent
@@ -53,11 +53,11 @@ MARGINS = (
 def kept(federation: Federation, rows: int = 3, at_once: int = 2) -> Iterator[Stored]:
     """In a directory of parts of so many rows, which split rooms, read so many rows at a time."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(directory, "PART_ROWS", rows)
+        patched.setattr(parts, "PART_ROWS", rows)
         patched.setattr(columns, "ROWS", at_once)
         patched.setattr(stored, "ROWS", at_once)
         path = Path(folder) / "federation"
-        directory.write(federation, path)
+        parts.write(federation, path)
         yield read_stored(path)
 
 
@@ -67,9 +67,9 @@ def crowd() -> Federation:
     return with_rooms(federation, np.ones(federation.n_rooms, dtype=bool))
 
 
-def whole(parts: Iterator[Part]) -> list[list[int]]:
-    """Both columns of all parts."""
-    return [np.concatenate(column).tolist() for column in zip(*parts, strict=True)]
+def whole(pieces: Iterator[Part]) -> list[list[int]]:
+    """Both columns of all of them."""
+    return [np.concatenate(column).tolist() for column in zip(*pieces, strict=True)]
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,9 +148,9 @@ def test_its_scorecard_is_that_in_memory() -> None:
 def test_homes(users: list[int], at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stored, "ROWS", at_once)
-        parts = list(homes(np.array(users)))
-    assert [server for _, part in parts for server in part] == np.repeat(np.arange(len(users)), users).tolist()
-    assert [start for start, _ in parts] == list(range(0, sum(users), at_once))
+        found = list(homes(np.array(users)))
+    assert [server for _, part in found for server in part] == np.repeat(np.arange(len(users)), users).tolist()
+    assert [start for start, _ in found] == list(range(0, sum(users), at_once))
 
 
 class TestSoundness:
@@ -191,7 +191,7 @@ class TestSoundness:
     @pytest.mark.parametrize("damage", [damage for damage, _ in DAMAGE.values()], ids=DAMAGE.keys())
     def test_damage_is_refused_in_one_line(self, damage: Any, tmp_path: Path) -> None:
         path = tmp_path / "out"
-        directory.write(FEDERATION, path)
+        parts.write(FEDERATION, path)
         damage(path)
         with pytest.raises(FormatError) as caught:
             read_stored(path)
@@ -217,7 +217,7 @@ class TestSoundness:
         self, table: str, column: str, values: list[int], message: str, tmp_path: Path
     ) -> None:
         path = tmp_path / "out"
-        directory.write(FEDERATION, path)
+        parts.write(FEDERATION, path)
         names = {
             "users": ("user", "server", "rooms"),
             "presences": ("server", "room", "users", "weight"),
@@ -231,7 +231,7 @@ class TestSoundness:
 
     def test_weights_are_set_right(self, tmp_path: Path) -> None:
         path = tmp_path / "out"
-        directory.write(FEDERATION, path)
+        parts.write(FEDERATION, path)
         p = FEDERATION.presences
         wrong = p.weight.copy()
         wrong[1] += 1
@@ -271,7 +271,7 @@ def test_numbers_of_servers_are_as_good_as_servers() -> None:
 class TestCommands:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        directory.write(crowd(), tmp_path / "d")
+        parts.write(crowd(), tmp_path / "d")
         return tmp_path / "d"
 
     def told(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
