@@ -32,10 +32,7 @@ def edge_rank_correlation(left: Integers, right: Integers, left_end: Integers, r
         In [-1, 1]; NaN where either size is the same at all edges.
     """
     from_left, from_right = np.bincount(left_end, minlength=len(left)), np.bincount(right_end, minlength=len(right))
-    x, y = (
-        centred_ranks(np.bincount(size, weights=edges))[size]
-        for size, edges in ((left, from_left), (right, from_right))
-    )
+    x, y = (node_ranks(size, edges) for size, edges in ((left, from_left), (right, from_right)))
     spread = float(from_left @ x**2) * float(from_right @ y**2)
     return float(x[left_end] @ y[right_end]) / sqrt(spread) if spread > 0 else nan
 
@@ -45,13 +42,11 @@ def user_room_correlation(tables: Tables) -> float:
     # A node of size x is the end of x memberships.
     of_users = users_by_rooms(tables) * np.arange(int(tables.rooms_per_user.max(initial=0)) + 1)
     u = tables.users_per_room
-    of_rooms = np.bincount(u) * np.arange(int(u.max(initial=0)) + 1)
-    x, y = centred_ranks(of_users), centred_ranks(of_rooms)
-    spread = float(of_users @ x**2) * float(of_rooms @ y**2)
+    x, y = centred_ranks(of_users), node_ranks(u, u)
+    spread = float(of_users @ x**2) * float(u @ y**2)
     if spread <= 0:
         return nan
-    by_room = y[u]
-    met = sum(float(x[tables.rooms_per_user[user]] @ by_room[room]) for user, room in tables.membership_parts())
+    met = sum(float(x[tables.rooms_per_user[user]] @ y[room]) for user, room in tables.membership_parts())
     return met / sqrt(spread)
 
 
@@ -59,6 +54,15 @@ def server_room_correlation(tables: Tables) -> float:
     """Over presences: users of the server ~ servers of the room (row E5s)."""
     p = tables.presences
     return edge_rank_correlation(tables.users_per_server, tables.servers_per_room, p.server, p.room)
+
+
+def node_ranks(size: Integers, edges: Integers) -> Floats:
+    """(A,) the mid-rank of each node by its size, over edges, of which it has so many, less the mean rank.
+
+    Sizes are ranked among those that occur: the largest may be far beyond the number of nodes.
+    """
+    kind = np.unique(size, return_inverse=True)[1]
+    return centred_ranks(np.bincount(kind, weights=edges))[kind]
 
 
 def centred_ranks(edges: Integers | Floats) -> Floats:
