@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
-from fedgen.ragged import offsets_of
 from fitting.classes import EDGES
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BENDS = 4
 _ONE = 1 << 30
+_EDGES = np.concatenate(([0.0], EDGES))
 
 
 def apportion(
@@ -38,44 +39,62 @@ def apportion(
     Returns:
         (N,) integers, at most ``caps``, summing to ``min(totals, sum of caps)`` in every group.
     """
-    sizes = np.diff(offsets)
-    group = np.repeat(np.arange(len(totals)), sizes)
-
-    def over_groups(values: Floats) -> Floats:
-        return np.bincount(group, weights=values, minlength=len(totals))
-
-    room_for = over_groups(caps)
-    totals = np.minimum(totals, room_for).astype(np.float64)
-    able = over_groups(np.where(weights > 0, caps, 0))
-    # Where the weighted items cannot take it all they are filled, and the others share the rest evenly.
-    short = (totals > able)[group]
-    ideal = np.where(short & (weights > 0), caps.astype(np.float64), 0.0)
-    share = np.where(short, (weights == 0) & (caps > 0), np.asarray(weights, dtype=np.float64))
-    left = totals - over_groups(ideal)
-    open_item = (share > 0) & (caps > 0)
-    while True:
-        mass = over_groups(np.where(open_item, share, 0.0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.where(mass > 0, left / mass, 0.0)
-        wanted = np.where(open_item, share * factor[group], 0.0)
-        full = open_item & (wanted > caps)
-        if not full.any():
-            break
-        ideal[full] = caps[full]
-        left -= over_groups(np.where(full, caps, 0.0))
-        open_item &= ~full
-    ideal = np.where(open_item, wanted, ideal)
-
-    # In fixed point, and with the offset kept clear of what rounding left of each total: sums and caps hold exactly.
-    running = offsets_of(np.rint(ideal * _ONE).astype(np.int64))
-    excess = np.diff(running[offsets]) - totals.astype(np.int64) * _ONE
+    # The offset of the rounding, in fixed point: odd multiples of 2^-21.
     offset = (rng.integers(0, 1 << 20, size=len(totals)) * 2 + 1) * (_ONE >> 21)
-    offset = np.clip(offset, np.maximum(-excess, 0), _ONE - 1 - np.maximum(excess, 0))
-    steps = (running[1:] - running[offsets[:-1]][group] + offset[group]) // _ONE
-    result = steps.copy()
-    result[1:] -= steps[:-1]
-    starts = offsets[:-1][sizes > 0]
-    result[starts] = steps[starts]
+    return np.asarray(
+        _apportion(np.asarray(totals, dtype=np.int64), offsets, np.asarray(weights, dtype=np.float64), caps, offset)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _apportion(totals: Integers, offsets: Integers, weights: Floats, caps: Integers, offset: Integers) -> Integers:
+    result = np.zeros(len(weights), dtype=np.int64)
+    ideal = np.zeros(len(weights))
+    still = np.zeros(len(weights), dtype=np.bool_)
+    for g in range(len(totals)):
+        begin, end = offsets[g], offsets[g + 1]
+        room, able = np.int64(0), np.int64(0)
+        for i in range(begin, end):
+            room += caps[i]
+            able += caps[i] * (weights[i] > 0)
+        total = min(totals[g], room)
+        # Where the weighted items cannot take it all they are filled, and the others share the rest evenly.
+        short = total > able
+        left = float(total)
+        for i in range(begin, end):
+            weighted = weights[i] > 0
+            still[i] = weighted != short and caps[i] > 0
+            ideal[i] = float(caps[i]) if short and weighted else 0.0
+            left -= ideal[i]
+        while True:
+            mass = 0.0
+            for i in range(begin, end):
+                mass += (1.0 if short else weights[i]) if still[i] else 0.0
+            factor = left / mass if mass > 0 else 0.0
+            full = 0.0
+            for i in range(begin, end):
+                if still[i]:
+                    wanted = (1.0 if short else weights[i]) * factor
+                    ideal[i] = wanted
+                    if wanted > caps[i]:
+                        ideal[i] = float(caps[i])
+                        full += caps[i]
+                        still[i] = False
+            if full == 0.0:
+                break
+            left -= full
+        # In fixed point, and with the offset kept clear of what rounding left of the total: sums and caps hold exactly.
+        running = 0
+        for i in range(begin, end):
+            running += np.int64(np.rint(ideal[i] * _ONE))
+        excess = running - total * _ONE
+        start = min(max(offset[g], -excess), _ONE - 1 - max(excess, 0))
+        running, before = start, 0
+        for i in range(begin, end):
+            running += np.int64(np.rint(ideal[i] * _ONE))
+            step = running // _ONE
+            result[i] = step - before
+            before = step
     return result
 
 
@@ -99,40 +118,39 @@ def bend(
     Returns:
         (N,) weights, at most ``caps``; to be shared out by :func:`apportion`.
     """
+    often = np.ones(len(weights)) if number is None else np.asarray(number, dtype=np.float64)
     bent = np.minimum(weights, caps).astype(np.float64)
-    positive = np.flatnonzero(bent)
-    owner = np.searchsorted(offsets, positive, side="right") - 1
-    often = np.ones(len(positive)) if number is None else number[positive]
-    for _ in range(_BENDS):
-        cutoff, factor = _bend_at(totals, owner, bent[positive], caps[positive], often)
-        if np.all(factor == 1.0):
-            break
-        edge = cutoff[owner]
-        scaled = np.minimum(bent[positive], edge) + np.maximum(bent[positive] - edge, 0.0) * factor[owner]
-        bent[positive] = np.minimum(scaled, caps[positive])
+    _bend(np.asarray(totals, dtype=np.float64), offsets, bent, caps, often)
     return bent
 
 
-def _bend_at(
-    totals: Integers, group: Integers, weights: Floats, caps: Integers, number: Integers | Floats
-) -> tuple[Floats, Floats]:
-    """The cutoff and the factor of each group; weights at their caps cannot make up for what is missing."""
-    miss = totals - np.bincount(group, weights=weights * number, minlength=len(totals))
-    able = (weights < caps) | (miss[group] < 0)
-    weights, group, number = weights[able], group[able], number[able]
-    cutoff, factor = np.zeros(len(totals)), np.ones(len(totals))
-    missing = np.abs(miss) >= 0.5
-    for edge in (0, *EDGES.tolist()):
-        above = weights > edge
-        weights, group, number = weights[above], group[above], number[above]
-        if len(weights) == 0:
-            break
-        beyond = np.bincount(group, weights=(weights - edge) * number, minlength=len(totals))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            needed = 1.0 + miss / beyond
-        enough = missing & (needed >= 0.25) & (needed <= 4.0)
-        cutoff[enough], factor[enough] = edge, needed[enough]
-    return cutoff, factor
+@njit(cache=True, nogil=True)
+def _bend(totals: Floats, offsets: Integers, bent: Floats, caps: Integers, number: Floats) -> None:
+    for g in range(len(totals)):
+        begin, end = offsets[g], offsets[g + 1]
+        for _ in range(_BENDS):
+            miss, largest = totals[g], 0.0
+            for i in range(begin, end):
+                miss -= bent[i] * number[i]
+                largest = max(largest, bent[i])
+            if abs(miss) < 0.5:
+                break
+            cutoff, factor = 0.0, 1.0
+            for edge in _EDGES:
+                if edge >= largest:
+                    break
+                beyond = 0.0
+                for i in range(begin, end):
+                    # Weights at their caps cannot make up for what is missing.
+                    if bent[i] > edge and (bent[i] < caps[i] or miss < 0):
+                        beyond += (bent[i] - edge) * number[i]
+                if beyond > 0.0 and 0.25 <= 1.0 + miss / beyond <= 4.0:
+                    cutoff, factor = edge, 1.0 + miss / beyond
+            if factor == 1.0:
+                break
+            for i in range(begin, end):
+                if bent[i] > cutoff:
+                    bent[i] = min(cutoff + (bent[i] - cutoff) * factor, caps[i])
 
 
 def reconcile(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fedgen.progress import silent
 from gen.decentralization import decentralize, hub_servers
@@ -87,9 +88,10 @@ def _one_by_one(model: Model, plan: Plan, districts: Districts, progress: Progre
 def draw_district(model: Model, plan: Plan, progress: Progress = silent) -> Federation:
     """Draw a federation as a whole, or one district of a larger one (:func:`gen.districts.district`)."""
     progress("drawing rooms", 0, 4)
-    rooms = draw_rooms(model, plan)
-    progress("drawing servers", 1, 4)
-    servers = draw_servers(model, plan, rooms)
+    with threadpool_limits(1, user_api="blas"):  # sums of several threads differ in their last digits
+        rooms = draw_rooms(model, plan)
+        progress("drawing servers", 1, 4)
+        servers = draw_servers(model, plan, rooms)
     progress("placing servers in rooms", 2, 4)
     placement = place(model, plan, rooms, servers)
     progress("seating users", 3, 4)

@@ -25,8 +25,10 @@ from numba import njit
 if TYPE_CHECKING:
     from fedgen.federation import Integers
 
+NEAR = 32
+"""Partners tried near by first, in a window that grows."""
 TRIES = 128
-"""Partners tried at random, near ones first."""
+"""Partners tried at random."""
 SEARCHED = 2_000
 """Neighbours tried one after the other when that failed."""
 EFFORT = 64
@@ -202,6 +204,8 @@ def _meet(
         n_lookup *= 2
     lookup = np.zeros(n_lookup, dtype=np.int32)
     state = np.zeros(1, dtype=np.uint64)
+    # The last presence that a user was given: as all are numbered no server takes another's for its own.
+    sits_in = np.full(np.diff(users).max(), -1, dtype=np.int32)
     for s in range(len(servers) - 1):
         first, last = servers[s], servers[s + 1]
         n = users[s + 1] - users[s]
@@ -233,7 +237,7 @@ def _meet(
         for level in range(n_levels):
             if left == 0:
                 break
-            _sort(user, code, left, stub_keys[level], user_sorted, code_sorted, begin, state)
+            _sort(user, code, left, stub_keys[level], user_sorted, code_sorted, begin)
             left = _pair(
                 user_sorted,
                 code_sorted,
@@ -247,6 +251,9 @@ def _meet(
                 level == n_levels - 1,
                 user,
                 code,
+                sits_in,
+                users[s],
+                first,
                 state,
             )
     return owner
@@ -333,9 +340,8 @@ def _sort(
     user_sorted: Integers,
     code_sorted: Integers,
     begin: Integers,
-    state: Integers,
 ) -> None:
-    """The first ``count`` stubs by key, in random order among equals."""
+    """The first ``count`` stubs by key, equals in their order."""
     if count < _SHORT:
         for i in range(count):
             u, c = user[i], code[i]
@@ -354,16 +360,15 @@ def _sort(
             at = begin[keys[code[i]]]
             begin[keys[code[i]]] = at + 1
             user_sorted[at], code_sorted[at] = user[i], code[i]
-    a = 0
-    while a < count:
-        b, key = a + 1, keys[code_sorted[a]]
-        while b < count and keys[code_sorted[b]] == key:
-            b += 1
-        for last in range(b - 1, a, -1):
-            other = a + _below(state, last - a + 1)
-            user_sorted[last], user_sorted[other] = user_sorted[other], user_sorted[last]
-            code_sorted[last], code_sorted[other] = code_sorted[other], code_sorted[last]
-        a = b
+
+
+@njit(cache=True, nogil=True)
+def _shuffle(user: Integers, code: Integers, begin: int, end: int, count: int, state: Integers) -> None:
+    """Bring ``count`` of the stubs from ``begin`` to ``end``, drawn at random, to their front."""
+    for at in range(begin, min(begin + count, end - 1)):
+        other = at + _below(state, end - at)
+        user[at], user[other] = user[other], user[at]
+        code[at], code[other] = code[other], code[at]
 
 
 @njit(cache=True, nogil=True)
@@ -380,6 +385,9 @@ def _pair(
     in_order: bool,
     user_left: Integers,
     code_left: Integers,
+    sits_in: Integers,
+    first_user: int,
+    first: int,
     state: Integers,
 ) -> int:
     """Give places to sorted stubs of equal key, or ``in_order`` to all; returns how many stubs are left, and which."""
@@ -412,6 +420,14 @@ def _pair(
         while end < count and (in_order or stub_keys[code[end]] == key):
             end += 1
         there = end - stub
+        if in_order:
+            a = stub
+            for b in range(stub + 1, end + 1):
+                if b == end or stub_keys[code[b]] != stub_keys[code[a]]:
+                    _shuffle(user, code, a, b, b - a, state)
+                    a = b
+        elif j - i > 1 or there > free:
+            _shuffle(user, code, stub, end, min(there, free), state)
         # Who there are too few of is shared out: the i-th place up to A gets floor((A * there + v) / free).
         take, before = min(there, free), 0
         offset = _below(state, free) if 0 < there < free else 0
@@ -425,11 +441,22 @@ def _pair(
                 got = ((before + wanted) * there + offset) // free - (before * there + offset) // free
             before += wanted
             to = blocks[p] + filled[p]
+            other = stub
             for _ in range(got):
-                owner[to] = user[stub]
+                # Whoever is in the presence already waits for another one, between ``stub`` and ``other``.
+                other = max(other, stub)
+                while not in_order and other < end and sits_in[user[other] - first_user] == first + p:
+                    other += 1
+                if other == end:
+                    break
+                who = user[other]
+                user[other], user[stub] = user[stub], who
+                code[other], code[stub] = code[stub], code[other]
+                sits_in[who - first_user] = first + p
+                owner[to] = who
                 to += 1
                 stub += 1
-            filled[p] += got
+            filled[p] = to - blocks[p]
         while stub < end:
             user_left[left], code_left[left] = user[stub], code[stub]
             left += 1
@@ -479,6 +506,7 @@ def _unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Integ
         first, last = servers[s], servers[s + 1]
         low, high = blocks[first], blocks[last]
         budget = EFFORT * (high - low)
+        tries = min(TRIES, (high - low) // 4)  # where places are few all are looked at anyway
         for p in range(first, last):
             a, b = blocks[p], blocks[p + 1]
             for i in range(a + 1, b):
@@ -493,14 +521,18 @@ def _unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Integ
                     continue
                 touched[p] = True
                 found = False
-                for attempt in range(min(budget, TRIES + min(high - low, SEARCHED))):
+                for attempt in range(min(budget, tries + min(high - low, SEARCHED))):
                     budget -= 1
-                    if attempt < TRIES:
-                        window = min((b - a) + (np.int64(8) << min(attempt // 3, 40)), high - low)
-                        step = _below(state, 2 * window + 1) - window
+                    if attempt < min(NEAR, tries):
+                        window = min((b - a + 8) << min(attempt // 3, 40), high - low)
+                        away = 1 + _below(state, window)
+                        partner = low + (b - 1 - low + away if away & 1 else a - low - away) % (high - low)
+                    elif attempt < tries:  # in a presence, not at a place, drawn at random: most are small
+                        other_presence = first + _below(state, last - first)
+                        size_there = blocks[other_presence + 1] - blocks[other_presence]
+                        partner = blocks[other_presence] + _below(state, size_there)
                     else:
-                        step = attempt - TRIES + 1
-                    partner = low + (i - low + step) % (high - low)
+                        partner = low + (b - low + attempt - tries) % (high - low)
                     other = owner[partner]
                     if a <= partner < b or _sits(sorted_owner, a, b, other) or _came(came, p, other):
                         continue

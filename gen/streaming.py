@@ -27,6 +27,7 @@ from fedgen.progress import silent
 from gen.districts import Districts, district, divide
 from gen.executors import executor
 from gen.memory import check_memory
+from gen.projection import degrees, project
 from gen.sample import draw_district
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from fedgen.federation import Federation, Integers
+    from fedgen.federation import Federation, Integers, Presences
     from fedgen.io.store import Place, Store
     from fedgen.progress import Progress
     from fitting.model import Model
@@ -258,17 +259,19 @@ def draw_part_into(store: Any, work: Work, c: int) -> Drawn:
     """Draw a district and write its parts."""
     districts = work.districts
     federation = draw_district(work.model, district(work.plan, districts, c))
-    tables = _tables(federation, work, c)
+    d = degrees(federation)
+    p = project(federation, d)
+    k = np.diff(p.offsets)
+    tables = _tables(federation, p, d, work, c)
     parts = zip(("memberships", "presences", "users"), (c, c, _head_parts(districts) + c), strict=True)
     files = tuple(put(store, name, tables[name], part) for name, part in parts)
-    p, k = federation.presences, federation.servers_per_room
     return Drawn(
         files,
         federation.users_per_server,
-        federation.rooms_per_server,
+        np.bincount(p.server, minlength=federation.n_servers),
         federation.users_per_room,
         k,
-        *_runs(districts, c, federation.rooms_per_user),
+        *_runs(districts, c, d),
         _transactions(p.weight, k),
     )
 
@@ -286,27 +289,28 @@ def _runs(districts: Districts, c: int, d: Integers) -> tuple[Integers, Integers
     return head[first], np.diff(first, append=len(d)), d[first]
 
 
-def _tables(federation: Federation, work: Work, c: int) -> dict[str, pa.Table]:
+def _tables(federation: Federation, p: Presences, d: Integers, work: Work, c: int) -> dict[str, pa.Table]:
     """The parts of a district, with the ids of the whole federation."""
     plan, districts = work.plan, work.districts
-    user, server, first_room = districts.users(c), districts.server_ids(c), districts.rooms[c]
-    p = federation.presences
+    user, server, first_room = districts.users(c), districts.server_ids(c), int(districts.rooms[c])
+    user = user.astype(np.min_scalar_type(plan.users - 1))
+    room = np.arange(first_room, first_room + federation.n_rooms, dtype=np.min_scalar_type(plan.rooms - 1))
     of_heads = int((districts.head_users[:, c + 1] - districts.head_users[:, c]).sum())
 
     return {
         "memberships": _table(
             user=(user[federation.membership_user], plan.users - 1),
-            room=(first_room + federation.membership_room.astype(np.int64), plan.rooms - 1),
+            room=(np.repeat(room, federation.users_per_room), plan.rooms - 1),
         ),
         "presences": _table(
             server=(server[p.server], plan.servers - 1),
-            room=(first_room + p.room.astype(np.int64), plan.rooms - 1),
+            room=(room[p.room], plan.rooms - 1),
             users=(p.users, plan.users),
         ).append_column("weight", [p.weight]),
         "users": _table(
             user=(user[of_heads:], plan.users - 1),
             server=(server[federation.user_server[of_heads:]], plan.servers - 1),
-            rooms=(federation.rooms_per_user[of_heads:], plan.rooms),
+            rooms=(d[of_heads:], plan.rooms),
         ),
     }
 
@@ -316,7 +320,7 @@ def _table(**columns: tuple[Integers, int]) -> pa.Table:
     import pyarrow
 
     return pyarrow.table(
-        {name: values.astype(np.min_scalar_type(max(top, 0))) for name, (values, top) in columns.items()}
+        {name: values.astype(np.min_scalar_type(max(top, 0)), copy=False) for name, (values, top) in columns.items()}
     )
 
 

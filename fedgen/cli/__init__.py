@@ -14,6 +14,8 @@ def main() -> None:
 
     Everything that takes time to import is imported in here, so that an interrupt finds somebody to catch it.
     """
+    # Small products of matrices are slower by several threads, and those wait for the next one at full speed.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _open_missing_streams()
         from fedgen.cli.commands import run
