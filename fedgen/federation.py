@@ -24,6 +24,8 @@ import numpy as np
 from fedgen.errors import InvariantError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import networkx as nx
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
@@ -203,6 +205,16 @@ class Federation:
     def rooms_per_user(self) -> Integers:
         """d_u, (U,)."""
         return np.bincount(self.membership_user, minlength=self.n_users)
+
+    # The same by parts, of which a federation in memory is one (fedgen.tables).
+
+    def user_parts(self) -> Iterator[tuple[Integers, Integers]]:
+        """The server and the number of rooms of each user."""
+        yield self.user_server, self.rooms_per_user
+
+    def membership_parts(self) -> Iterator[tuple[Integers, Integers]]:
+        """The user and the room of each membership."""
+        yield self.membership_user, self.membership_room
 
     # Invariants.
 

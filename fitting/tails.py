@@ -158,7 +158,7 @@ class LawFit:
 
 def fit_tail(
     quantity: str,
-    values: Integers,
+    values: Integers | Histogram,
     *,
     hubs: bool = False,
     engine: Engine | None = None,
@@ -170,7 +170,7 @@ def fit_tail(
 
     Args:
         quantity: its name in words, for reports.
-        values: (n,) integers >= 1.
+        values: (n,) integers >= 1, or how often each occurs.
         hubs: look for hubs among the largest.
         engine: what estimates; our own by default.
         bootstrap: replicates for p and intervals; 0: none.
@@ -180,7 +180,7 @@ def fit_tail(
     Never raises on degenerate data: the result then says in words why there is no law.
     """
     engine = engine or Fast()
-    everything = Histogram.of(values)
+    everything = values if isinstance(values, Histogram) else Histogram.of(values)
     found = find_hubs(everything) if hubs else None
     body = everything.without_largest(found.count) if found else everything
     known = LawFit(quantity, everything.n, found)

@@ -9,15 +9,16 @@ from fedgen.federation import Federation
 from fedgen.progress import silent
 from fedgen.statistics.subset import with_rooms
 from tests.test_halves import dense, split_federations
+from tests.test_scorecard import units_of
+from validate import nulls
 from validate.chance import Chance
 from validate.measurement import Measurement
-from validate.metrics import Units
 from validate.nulls import draw_null, shuffled_draw, stream
-from validate.rows.carried import CARRIED, Counted, servers_of_halves, users_of_halves
+from validate.rows.carried import CARRIED, servers_of_halves, users_of_halves
 from validate.rows.load import LOAD
 from validate.rows.servers import SERVERS
-from validate.rows.servers import table as server_table
-from validate.rows.users import table as user_table
+from validate.rows.servers import count as count_servers
+from validate.rows.users import count as count_users
 from validate.verdict import step_down
 
 FEW = 99
@@ -45,12 +46,29 @@ def test_a_deal_keeps_what_there_is(counts, data):
     assert second.min() >= 0
 
 
+def test_a_deal_of_more_than_numpy_deals(monkeypatch):
+    """As if with replacement; nobody is dealt who is not there."""
+    monkeypatch.setattr(nulls, "_MOST_DEALT", 0)
+    pooled, seen = np.array([1, 1, 40, 10**9]), []
+
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        seen.append((first, second))
+        return 0.0
+
+    for ours in (1000, 10**9 - 1000):
+        shuffled_draw([distance], pooled, ours)(stream(1, 2, ours))
+        first, second = seen.pop()
+        assert (first + second).tolist() == pooled.tolist()
+        assert min(first.min(), second.min()) >= 0
+        assert first.sum() == pytest.approx(ours, abs=3)
+
+
 @given(split_federations())
 def test_carried_tables_are_those_of_the_halves(splits):
     for split in splits:
-        for halves, table in ((servers_of_halves(split), server_table), (users_of_halves(split), user_table)):
+        for halves, count in ((servers_of_halves(split), count_servers), (users_of_halves(split), count_users)):
             for found, kept in zip(halves, (split.first, ~split.first), strict=True):
-                literal = Counted.of(*table(with_rooms(split.federation, kept)).T)
+                literal = count(with_rooms(split.federation, kept))
                 assert found.values.tolist() == literal.values.tolist()
                 assert found.number.tolist() == literal.number.tolist()
     assert [metric.description.name for metric in CARRIED] == ["A2", "A3", "A3c", "C1", "C1c"]
@@ -84,7 +102,7 @@ def test_dealing_is_exact_under_heavy_tails():
     for trial in range(200):
         rng = np.random.default_rng([23, trial])
         ours, theirs = (np.ceil(rng.pareto(0.7, (80, 2)) + 1e-9).astype(np.int64) for _ in range(2))
-        units = Units.of(ours, theirs)
+        units = units_of(ours, theirs)
         bound = [metric.bind(units) for metric in SERVERS.metrics]
         distances = np.array([distance(units.generated, units.measured) for distance in bound])
         draw = shuffled_draw(bound, units.generated + units.measured, len(ours))

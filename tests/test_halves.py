@@ -83,16 +83,14 @@ def test_both_sides_count_the_same_butterflies():
 
 @pytest.mark.parametrize("most", [4000, 8000])
 def test_samples_are_near_the_whole(monkeypatch, most):
-    """Some of the users and servers: within half of what all of them have."""
+    """Some of the users and servers: within half of what all of them have; of the whole, drawn, much nearer."""
     federation = dense()
     exact = overlap(federation), co_rooms(federation)
     monkeypatch.setattr(butterflies, "MOST", most)
     monkeypatch.setattr(butterflies, "MOST_PATHS", most)
     monkeypatch.setattr(meetings, "MOST", most)
-    assert overlap(federation).per_membership == pytest.approx(exact[0].per_membership, rel=0.5)
-    assert overlap(federation).butterflies != exact[0].butterflies
-    assert co_rooms(federation).share == pytest.approx(exact[1].share, rel=0.5)
-    assert co_rooms(federation).meeting < exact[1].meeting
+    assert overlap(federation).per_membership == pytest.approx(exact[0].per_membership, rel=0.01)
+    assert co_rooms(federation).share == pytest.approx(exact[1].share, rel=0.01)
     split = Split(federation, np.arange(federation.n_rooms) % 2 == 0)
     for found, kept in zip(next(overlap_of_halves(federation)([split])), (split.first, ~split.first), strict=True):
         assert found.per_membership == pytest.approx(overlap(with_rooms(federation, kept)).per_membership, rel=0.5)

@@ -19,7 +19,7 @@ from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.statistics.subset import with_rooms
 from fedgen.traffic.equations import load
-from validate.metrics import Units
+from validate.metrics import Counted, Units
 from validate.nulls import draw_null, first_half, half_scale, stream, unit_draw
 from validate.rows.rooms import ROOMS
 from validate.rows.servers import SERVERS
@@ -168,10 +168,15 @@ def test_every_row_is_what_it_says():
     assert card.judged == len(NAMES)
 
 
+def units_of(ours, theirs):
+    """Of two tables, a row per unit."""
+    return Units.of(*(Counted.of(*side.T) for side in (ours, theirs)))
+
+
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=20), st.data())
 def test_units_are_counted(ours, data):
     theirs = data.draw(st.lists(st.sampled_from([*ours, (9, 9)]), min_size=1, max_size=20))
-    units = Units.of(np.array(ours), np.array(theirs))
+    units = units_of(np.array(ours), np.array(theirs))
     distinct = [tuple(value) for value in units.values.tolist()]
     assert distinct == sorted({*ours, *theirs})
     assert units.generated.tolist() == [ours.count(value) for value in distinct]
@@ -280,7 +285,7 @@ def test_a_detectable_error_is_detected():
     rng = np.random.default_rng(11)
     values = np.arange(1, 1001)[:, None]
     measured = np.column_stack((values, values))
-    units = Units.of(measured, measured)
+    units = units_of(measured, measured)
     null = draw_null(
         unit_draw([SERVERS.metrics[0].bind(units)], units.measured, (1000, 1000)),
         seed=1,
@@ -293,7 +298,7 @@ def test_a_detectable_error_is_detected():
     beyond = 0
     for _ in range(200):
         ours = rng.integers(1, 1001, (1000, 2)) + shift
-        pair = Units.of(ours, measured)
+        pair = units_of(ours, measured)
         beyond += SERVERS.metrics[0].bind(pair)(pair.generated, pair.measured) > floor.floor
     assert beyond >= 190
 
@@ -320,7 +325,7 @@ def test_family_wise_false_alarms_of_unit_rows():
         for stage, (group, ours, theirs) in enumerate(
             zip(groups, fresh_units(rng, 300, 200, 600), fresh_units(rng, 400, 300, 900), strict=True)
         ):
-            units = Units.of(ours, theirs)
+            units = units_of(ours, theirs)
             bound = [metric.bind(units) for metric in group.metrics]
             distances += [distance(units.generated, units.measured) for distance in bound]
             draw = unit_draw(bound, units.measured, (len(ours), len(theirs)))

@@ -76,6 +76,8 @@ def test_rank_correlation_known_answers():
     ends = np.arange(3)
     assert edge_rank_correlation(np.array([1, 5, 9]), np.array([2, 3, 4]), ends, ends) == pytest.approx(1)
     assert edge_rank_correlation(np.array([1, 5, 9]), np.array([4, 3, 2]), ends, ends) == pytest.approx(-1)
+    # A hub costs no more memory than any other server.
+    assert edge_rank_correlation(np.array([1, 5, 10**15]), np.array([2, 3, 4]), ends, ends) == pytest.approx(1)
     assert isnan(edge_rank_correlation(np.array([1, 1, 1]), np.array([4, 3, 2]), ends, ends))
 
 

@@ -122,6 +122,10 @@ class TestFields:
         values = drawn(zeta(1 + alpha10 / 10), 60, seed)
         assert fit_tail("x", values) == fit_tail("x", np.random.default_rng(seed).permutation(values))
 
+    def test_counted_values_are_as_good(self) -> None:
+        values = drawn(zeta(2.3), 2000, 5)
+        assert fit_tail("x", Histogram.of(values), hubs=True) == fit_tail("x", values, hubs=True)
+
     def test_powerlaw_says_the_same(self) -> None:
         values = drawn(zeta(2.3), 400, seed=10)
         ours, theirs = fit_tail("x", values), fit_tail("x", values, engine=Powerlaw())

@@ -11,7 +11,8 @@ Verdict). Were the law the same, either side might be the other, so that the ver
   clusters. Variances add, and distances are roots of variances: :math:`\sqrt{d^2 + d'^2}`.
 
 Where the numbers of servers differ by more than :data:`~validate.metrics.SAME_SIZE`, the generated side's rooms are
-not split: its draws would have to be extrapolated to another size, and it may be any size.
+not split: its draws would have to be extrapolated to another size, and it may be any size. Nor are those of a
+federation that stays on disk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedgen.federation import Federation
 from validate.measurement import ALL_CLUSTER_GROUPS
 from validate.metrics import unlike_sizes
 from validate.nulls import cluster_null, draw_null, half_scale, shuffled_draw
@@ -30,8 +32,9 @@ from validate.rows.carried import CARRIED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fedgen.federation import Federation, Floats
+    from fedgen.federation import Floats
     from fedgen.progress import Progress
+    from fedgen.tables import Tables
     from validate.measurement import Measurement
     from validate.metrics import ClusterMetric, Distance, UnitGroup, Units
 
@@ -53,7 +56,7 @@ class Chance:
         progress: told how far it is.
     """
 
-    generated: Federation
+    generated: Tables
     measured: Measurement
     progress: Progress
 
@@ -85,12 +88,15 @@ class Chance:
 
     @cached_property
     def _generated_null(self) -> dict[ClusterMetric[Any], Floats]:
-        if self.generated.n_rooms < 2 or unlike_sizes(self.generated.n_servers, self.measured.federation.n_servers):
+        generated = self.generated
+        if generated.n_rooms < 2 or unlike_sizes(generated.n_servers, self.measured.federation.n_servers):
+            return {}
+        if not isinstance(generated, Federation):
             return {}
         draws = -(-self.measured.replicates // DRAWS_OF_GENERATED)
         return cluster_null(
             ALL_CLUSTER_GROUPS,
-            self.generated,
+            generated,
             seed=self.measured.seed,
             stage=_GENERATED_CLUSTERS,
             replicates=draws,

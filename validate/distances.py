@@ -32,13 +32,29 @@ def wasserstein(x: Floats | Integers, p: Floats, q: Floats) -> float:
     return float(np.abs(np.cumsum(p - q)[:-1]) @ np.diff(x))
 
 
-def log_wasserstein(generated: Floats | Integers, measured: Floats | Integers) -> float:
-    """W1log of two samples of numbers >= 0: the Wasserstein distance of log10(1 + x)."""
+def log_wasserstein(
+    generated: Floats | Integers,
+    measured: Floats | Integers,
+    our_number: Integers | None = None,
+    their_number: Integers | None = None,
+) -> float:
+    """W1log of two samples of numbers >= 0: the Wasserstein distance of log10(1 + x).
+
+    Args:
+        generated: (A,) one sample.
+        measured: (B,) the other.
+        our_number: (A,) how often each of ``generated`` occurs; None: once.
+        their_number: (B,) likewise.
+    """
     x = np.log10(1.0 + np.concatenate((generated, measured)))
     order = np.argsort(x, kind="stable")
-    p = np.where(order < len(generated), 1.0 / len(generated), 0.0)
-    q = np.where(order < len(generated), 0.0, 1.0 / len(measured))
+    p = np.concatenate((_shares(len(generated), our_number), np.zeros(len(measured))))[order]
+    q = np.concatenate((np.zeros(len(generated)), _shares(len(measured), their_number)))[order]
     return wasserstein(x[order], p, q)
+
+
+def _shares(size: int, number: Integers | None) -> Floats:
+    return np.full(size, 1.0 / size) if number is None else number / number.sum()
 
 
 def curve_distance(generated: Floats, measured: Floats) -> float:

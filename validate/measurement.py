@@ -21,6 +21,7 @@ from validate.verdict import LEVEL, Floor, rounded
 
 if TYPE_CHECKING:
     from fedgen.federation import Floats
+    from fedgen.io.stored import Stored
     from fedgen.progress import Progress
     from validate.metrics import ClusterGroup, ClusterMetric
     from validate.reported import Told
@@ -107,13 +108,13 @@ class Measurement:
         )
 
 
-def require_memberships(federation: Federation, name: str) -> None:
+def require_memberships(federation: Federation | Stored, name: str, kinds: tuple[type, ...] = (Federation,)) -> None:
     """Complain of what cannot be compared.
 
     Raises:
-        UsageError: it is no federation, or has no membership.
+        UsageError: it is no federation of these kinds, or has no membership.
     """
-    if not isinstance(federation, Federation):
+    if not isinstance(federation, kinds):
         raise UsageError(f"validate takes Federations, not {type(federation).__name__}; read a file with fedgen.read")
     if federation.n_memberships == 0:
         raise UsageError(f"the {name} federation has no membership to compare: give one that has some")

@@ -37,6 +37,7 @@ from validate.nulls import stream
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation, Floats
+    from fedgen.tables import Tables
 
 BEYOND = 10
 SHARE = 0.05
@@ -77,7 +78,7 @@ class Memorisation:
         return asdict(self) | {"share": None if isnan(self.share) else self.share}
 
 
-def memorisation(generated: Federation, measured: Federation, seed: int = 0) -> tuple[Memorisation, ...]:
+def memorisation(generated: Tables, measured: Federation, seed: int = 0) -> tuple[Memorisation, ...]:
     """E7 of rooms, of servers and of both together.
 
     Args:
@@ -110,21 +111,22 @@ def memorisation(generated: Federation, measured: Federation, seed: int = 0) -> 
     return *found, _told("together", shares, int(ours_in.sum()), int(theirs_in.sum()))
 
 
-def room_records(federation: Federation, heads: int) -> Floats:
+def room_records(federation: Tables, heads: int) -> Floats:
     """(N, 2 + heads): log k, log u and log(1 + count) on the largest servers by memberships, of the larger rooms."""
     large = federation.users_per_room > BEYOND
     place = np.full(federation.n_servers, -1)
     order = np.argsort(-federation.memberships_per_server, kind="stable")[:heads]
     place[order] = np.arange(len(order))
     p = federation.presences
-    on_head = place[p.server] >= 0
-    counts = np.zeros((federation.n_rooms, heads))
-    counts[p.room[on_head], place[p.server[on_head]]] = p.users[on_head]
+    there = np.flatnonzero((place >= 0)[p.server])
+    there = there[large[p.room[there]]]
+    counts = np.zeros((int(large.sum()), heads))
+    counts[(np.cumsum(large) - 1)[p.room[there]], place[p.server[there]]] = p.users[there]
     margins = np.log(np.column_stack((federation.servers_per_room, federation.users_per_room))[large])
-    return np.hstack((margins, np.log1p(counts[large])))
+    return np.hstack((margins, np.log1p(counts)))
 
 
-def server_records(federation: Federation) -> Floats:
+def server_records(federation: Tables) -> Floats:
     """(N, 3): log n, log m, log e of the larger servers."""
     columns = federation.users_per_server, federation.rooms_per_server, federation.memberships_per_server
     return np.log(np.column_stack(columns)[federation.users_per_server > BEYOND])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Federation, Floats, Integers
     from fedgen.statistics.halves import Split
+    from fedgen.tables import Tables
 
 Statistic = TypeVar("Statistic")
 Halves = Callable[["Sequence[Split]"], "Iterator[tuple[Statistic, Statistic]]"]
@@ -40,6 +41,26 @@ SAME_SIZE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
+class Counted:
+    """The distinct units of a side, (T, C) in lexicographic order, and how often each occurs, (T,)."""
+
+    values: Integers
+    number: Integers
+
+    @classmethod
+    def of(cls, *columns: Integers) -> Counted:
+        """From the numbers of each unit, (N,) in every column."""
+        values, kind = _distinct(np.column_stack(columns))
+        return cls(values, np.bincount(kind, minlength=len(values)))
+
+    @classmethod
+    def dense(cls, table: Integers) -> Counted:
+        """From how often each tuple occurs, at its place in an array of as many dimensions as it has numbers."""
+        values = np.argwhere(table)
+        return cls(values, table[tuple(values.T)])
+
+
+@dataclass(frozen=True, eq=False)
 class Units:
     """The distinct units of two sides and how often each occurs.
 
@@ -54,28 +75,26 @@ class Units:
     measured: Integers
 
     @classmethod
-    def of(cls, generated: Integers, measured: Integers) -> Units:
-        """From two tables of units, (N1, C) and (N2, C)."""
-        ones = (np.ones(len(side), dtype=np.int64) for side in (generated, measured))
-        return cls.counted(generated, next(ones), measured, next(ones))
-
-    @classmethod
-    def counted(cls, generated: Integers, our_number: Integers, measured: Integers, their_number: Integers) -> Units:
-        """The same where each row of a table stands for a number of units, (N1,) and (N2,)."""
-        table = np.concatenate((generated, measured))
-        order = np.lexsort(table.T[::-1])
-        ordered = table[order]
-        first = np.ones(len(table), dtype=bool)
-        first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        kinds = int(first.sum())
-        kind = np.empty(len(table), dtype=np.int64)
-        kind[order] = np.cumsum(first) - 1
-        ours, theirs = kind[: len(generated)], kind[len(generated) :]
+    def of(cls, generated: Counted, measured: Counted) -> Units:
+        """From the distinct units of either side."""
+        values, kind = _distinct(np.concatenate((generated.values, measured.values)))
+        ours, theirs = kind[: len(generated.values)], kind[len(generated.values) :]
         return cls(
-            values=ordered[first],
-            generated=np.bincount(ours, weights=our_number, minlength=kinds).astype(np.int64),
-            measured=np.bincount(theirs, weights=their_number, minlength=kinds).astype(np.int64),
+            values=values,
+            generated=np.bincount(ours, weights=generated.number, minlength=len(values)).astype(np.int64),
+            measured=np.bincount(theirs, weights=measured.number, minlength=len(values)).astype(np.int64),
         )
+
+
+def _distinct(table: Integers) -> tuple[Integers, Integers]:
+    """The distinct rows of a table in lexicographic order, and which of them each row is."""
+    order = np.lexsort(table.T[::-1])
+    ordered = table[order]
+    first = np.ones(len(table), dtype=bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    kind = np.empty(len(table), dtype=np.int64)
+    kind[order] = np.cumsum(first) - 1
+    return ordered[first], kind
 
 
 @dataclass(frozen=True)
@@ -120,12 +139,14 @@ class ClusterMetric(Generic[Statistic]):
         description: of the row.
         distance: ``distance(generated, measured)`` of a statistic.
         value: of the statistic, if it is one number.
+        sampled: how it was estimated, where it was; empty where it is exact.
         resized: what the row compares instead where the numbers of servers differ by more than ``SAME_SIZE``.
     """
 
     description: Description
     distance: Callable[[Statistic, Statistic], float]
     value: Callable[[Statistic], float] | None = None
+    sampled: Callable[[Statistic], str] = lambda _: ""
     resized: ClusterMetric[Statistic] | None = None
 
 
@@ -135,12 +156,12 @@ class UnitGroup:
 
     Attributes:
         unit: its name, in the plural.
-        table: the (N, C) units of a federation.
+        count: the distinct units of a federation; in one pass over the users, part by part, where they are units.
         metrics: the rows.
     """
 
     unit: str
-    table: Callable[[Federation], Integers]
+    count: Callable[[Tables], Counted]
     metrics: tuple[UnitMetric, ...]
 
 
@@ -149,7 +170,7 @@ class ClusterGroup(Generic[Statistic]):
     """Rows over one statistic of a federation.
 
     Attributes:
-        statistic: of a whole federation.
+        statistic: of a whole federation, from its margins and presences, and its memberships part by part.
         halves: prepares a federation for its splits: from each of a block of them to the statistics of both halves,
             the same that ``statistic`` has of the federations of either half.
         metrics: the rows.
@@ -157,7 +178,7 @@ class ClusterGroup(Generic[Statistic]):
             where that makes sense: the iid floor shown beside that of room clusters.
     """
 
-    statistic: Callable[[Federation], Statistic]
+    statistic: Callable[[Tables], Statistic]
     halves: Callable[[Federation], Halves[Statistic]]
     metrics: tuple[ClusterMetric[Statistic], ...]
     resampled: Callable[[Statistic, int, np.random.Generator], Statistic] | None = None
@@ -178,6 +199,11 @@ def one_by_one(
 def unlike_sizes(generated: int, measured: int) -> bool:
     """Whether two numbers of servers differ by more than ``SAME_SIZE``."""
     return max(generated, measured) > SAME_SIZE * min(generated, measured)
+
+
+def sampled(what: str, drawn: int, error: float) -> str:
+    """How a statistic was estimated from so many draws, and the standard error of its logarithm; empty if counted."""
+    return f"estimated from {drawn:,} {what} drawn at random: standard error {error:.1g} decades" if drawn else ""
 
 
 def column(index: int) -> Callable[[Integers], Integers]:

@@ -30,6 +30,9 @@ _MOST_SPLITS = 64
 _SPLIT_MEMBERSHIPS = 1 << 25
 """Splits looked at together: so many, and no more than have this many memberships (8 bytes each)."""
 
+_MOST_DEALT = 1_000_000_000
+"""Numpy deals no more than this, whatever the method."""
+
 
 def stream(seed: int, stage: int, replicate: int) -> np.random.Generator:
     """The random numbers of one replicate of one null, whichever order they are asked for in."""
@@ -87,8 +90,15 @@ def unit_draw(distances: Sequence[Distance], counts: Integers, sizes: tuple[int,
 def shuffled_draw(distances: Sequence[Distance], pooled: Integers, ours: int) -> Draw:
     """Units of both sides, (T,) of each kind, dealt anew to sides of their sizes, of which the first has ``ours``."""
 
+    everything = int(pooled.sum())
+
     def draw(rng: np.random.Generator) -> list[float]:
-        first = rng.multivariate_hypergeometric(pooled, ours, method="marginals")
+        if everything < _MOST_DEALT:
+            first = rng.multivariate_hypergeometric(pooled, ours, method="marginals")
+            return [distance(first, pooled - first) for distance in distances]
+        # Of so many the smaller side is dealt as if with replacement: its variance is larger by a factor 1 + n/N.
+        fewer = np.minimum(rng.multinomial(min(ours, everything - ours), pooled / everything), pooled)
+        first = fewer if 2 * ours < everything else pooled - fewer
         return [distance(first, pooled - first) for distance in distances]
 
     return draw

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
+from fedgen.io.stored import Stored
 from fedgen.statistics.vocabulary import measure_all
 
 if TYPE_CHECKING:
@@ -125,13 +126,13 @@ class Findings:
         return f"Findings({self.met} of {self.judged} figures met, {verdict})"
 
 
-def hold(federation: Federation, figures: Figures) -> Findings:
+def hold(federation: Federation | Stored, figures: Figures) -> Findings:
     """Hold a federation against published figures.
 
     Raises:
         UsageError: it is no federation.
     """
-    if not isinstance(federation, Federation):
+    if not isinstance(federation, (Federation, Stored)):
         raise UsageError(f"hold takes a Federation, not {type(federation).__name__}; read a file with fedgen.read")
     asked = [(figure, figure.statistic) for figure in figures.held if figure.statistic is not None]
     values = measure_all((statistic for _, statistic in asked), federation)

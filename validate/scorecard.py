@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import UsageError
+from fedgen.federation import Federation
+from fedgen.io.stored import Stored
 from fedgen.progress import silent
 from validate.measurement import REPLICATES, Measurement, require_memberships
 from validate.memorisation import Memorisation, memorisation
@@ -20,8 +22,8 @@ from validate.verdict import LEVEL, step_down
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fedgen.federation import Federation
     from fedgen.progress import Progress
+    from fedgen.tables import Tables
     from validate.trials import Trial
 
 
@@ -174,7 +176,7 @@ class Scorecard:
 
 
 def validate(
-    generated: Federation,
+    generated: Federation | Stored,
     against: Federation | Measurement,
     *,
     seed: int | None = None,
@@ -184,7 +186,8 @@ def validate(
     """Hold a generated federation against a measured one.
 
     Args:
-        generated: the federation on trial.
+        generated: the federation on trial; one that stays in its directory (:class:`fedgen.io.stored.Stored`) is
+            streamed: docs/scorecard.md, At scale.
         against: the measured one; sizes may differ. To judge many federations by one measurement, give a
             :class:`Measurement`: what does not depend on the generated side is then computed once.
         seed: of the nulls' draws, default 0; the same seed gives the same scorecard.
@@ -203,7 +206,7 @@ def validate(
         measurement = Measurement(
             against, 0 if seed is None else seed, REPLICATES if replicates is None else replicates, progress
         )
-    require_memberships(generated, "generated")
+    require_memberships(generated, "generated", (Federation, Stored))
     ours, theirs = told(generated), measurement.told
     return Scorecard(
         rows=judge(generated, measurement, progress),
@@ -219,7 +222,7 @@ def validate(
     )
 
 
-def judge(generated: Federation, measurement: Measurement, progress: Progress = silent) -> tuple[Row, ...]:
+def judge(generated: Tables, measurement: Measurement, progress: Progress = silent) -> tuple[Row, ...]:
     """The rows alone, in the order of their names: what the verdict rests on."""
     return tuple(_judge(trials(generated, measurement, progress)))
 
@@ -239,7 +242,7 @@ def _judge(found: Sequence[Trial]) -> Iterator[Row]:
             null=trial.against,
             distance=trial.distance,
             verdict="not applicable",
-            note=reason,
+            note="; ".join(filter(None, (reason, trial.sampled))),
             generated=trial.generated,
             measured=trial.measured,
             iid_floor=trial.iid_floor,
@@ -258,11 +261,18 @@ def _judged(row: Row, trial: Trial, p: float) -> Row:
     elif floor.low > 0 and trial.distance <= trial.nearest:
         verdict, note = "copied", "closer to the measurement than an independent federation would come"
     return replace(
-        row, floor=floor.floor, low=floor.low, ratio=ratio, detectable=floor.detectable, p=p, verdict=verdict, note=note
+        row,
+        floor=floor.floor,
+        low=floor.low,
+        ratio=ratio,
+        detectable=floor.detectable,
+        p=p,
+        verdict=verdict,
+        note="; ".join(filter(None, (note, trial.sampled))),
     )
 
 
-def _counts(federation: Federation) -> dict[str, int]:
+def _counts(federation: Tables) -> dict[str, int]:
     return {
         "users": federation.n_users,
         "servers": federation.n_servers,

@@ -20,8 +20,9 @@ from validate.verdict import Floor, rounded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fedgen.federation import Federation, Floats
+    from fedgen.federation import Floats
     from fedgen.progress import Progress
+    from fedgen.tables import Tables
     from validate.measurement import Measurement
     from validate.metrics import ClusterGroup, Description, UnitGroup
 
@@ -48,6 +49,7 @@ class Trial:
         generated: the statistic itself where it is one number, else NaN.
         measured: likewise.
         iid_floor: the floor by resampled servers where it is shown as well, else NaN.
+        sampled: how the generated side was estimated, where it was.
     """
 
     description: Description
@@ -61,6 +63,7 @@ class Trial:
     generated: float = nan
     measured: float = nan
     iid_floor: float = nan
+    sampled: str = ""
 
     @property
     def floor(self) -> Floor:
@@ -81,7 +84,7 @@ class Trial:
         return ""
 
 
-def trials(generated: Federation, measured: Measurement, progress: Progress) -> list[Trial]:
+def trials(generated: Tables, measured: Measurement, progress: Progress) -> list[Trial]:
     """All rows, in the order of their names."""
     chance = Chance(generated, measured, progress)
     found: list[Trial] = []
@@ -94,7 +97,7 @@ def trials(generated: Federation, measured: Measurement, progress: Progress) -> 
 
 def _unit_trials(group: UnitGroup, chance: Chance, stage: int) -> Iterator[Trial]:
     measured = chance.measured
-    units = Units.of(group.table(chance.generated), group.table(measured.federation))
+    units = Units.of(group.count(chance.generated), group.count(measured.federation))
     sizes = int(units.generated.sum()), int(units.measured.sum())
     distances = [metric.bind(units) for metric in group.metrics]
     null = draw_null(
@@ -141,4 +144,5 @@ def _cluster_trials(group: ClusterGroup[Any], chance: Chance) -> Iterator[Trial]
             generated=metric.value(ours) if metric.value else nan,
             measured=metric.value(theirs) if metric.value else nan,
             iid_floor=iid_floor,
+            sampled=metric.sampled(ours),
         )

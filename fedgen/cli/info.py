@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fedgen.cli import terminal
 from fedgen.cli.fit import print_laws, summary
-from fedgen.cli.inputs import is_model, read_federation, read_model
+from fedgen.cli.inputs import is_model, read_model, read_tables
 from fedgen.cli.options import Json, Quiet, path_argument
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation
+    from fedgen.tables import Tables
 
 LABELS = {
     "users_per_server": "users per server (n)",
@@ -49,7 +49,7 @@ def info(
         _print_federation(path, json, quiet)
 
 
-def describe(federation: "Federation") -> dict[str, Mapping[str, float]]:
+def describe(federation: "Tables") -> dict[str, Mapping[str, float]]:
     """Counts, largest margins, concentration and load of a federation, by section and name (docs/json.md)."""
     from fedgen.statistics.load import load_per_user, ranking
     from fedgen.statistics.structure import gini, hhi, top_share
@@ -76,7 +76,7 @@ def describe(federation: "Federation") -> dict[str, Mapping[str, float]]:
     }
 
 
-def counts(federation: "Federation") -> dict[str, int]:
+def counts(federation: "Tables") -> dict[str, int]:
     """S, U, R, M, K by name."""
     return {
         "servers": federation.n_servers,
@@ -88,10 +88,10 @@ def counts(federation: "Federation") -> dict[str, int]:
 
 
 def _print_federation(path: Path, json: bool, quiet: bool) -> None:
-    snapshot = read_federation(path, quiet=quiet)
-    snapshot.federation.check()
-    head = {"format": snapshot.format, "invariants": "hold", "digest": snapshot.digest}
-    sections = describe(snapshot.federation)
+    read = read_tables(path, quiet=quiet)
+    read.tables.check()
+    head = {"format": read.format, "invariants": "hold", "digest": read.digest}
+    sections = describe(read.tables)
     terminal.ignore_interrupts()
     if json:
         terminal.print_json({**head, **sections})

@@ -8,7 +8,9 @@ from fedgen.cli import terminal
 from fedgen.errors import FiguresError, FormatError, ModelError
 
 if TYPE_CHECKING:
+    from fedgen.federation import Federation
     from fedgen.io import Snapshot
+    from fedgen.io.stored import Stored
     from fedgen.statistics.published import Figures
     from fitting.model import Model
 
@@ -38,6 +40,34 @@ def read_federation(path: Path, *, quiet: bool, named: bool = False) -> "Snapsho
     if not quiet:
         terminal.remark(f"{path}: {text}" if named else text for text in snapshot.remarks)
     return snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Tables of a federation, and of their source the format and the digest."""
+
+    tables: "Federation | Stored"
+    format: str
+    digest: str
+
+
+def read_tables(path: Path, *, quiet: bool, named: bool = False) -> Read:
+    """The federation at ``path``, which stays there if it is a directory with too many memberships for the memory.
+
+    Errors and remarks: as :func:`read_federation`; that it is streamed is a remark too.
+    """
+    from fedgen.io.stored import is_large, read_stored
+
+    if not is_large(path):
+        snapshot = read_federation(path, quiet=quiet, named=named)
+        return Read(snapshot.federation, snapshot.format, snapshot.digest)
+    with terminal.progress(quiet) as progress:
+        stored = read_stored(path, progress)
+    if not quiet:
+        streamed = f"its {stored.n_memberships:,} memberships are streamed, not read into memory"
+        told = (streamed, *stored.remarks)
+        terminal.remark(f"{path}: {text}" if named else text for text in told)
+    return Read(stored, "parquet", stored.digest)
 
 
 def read_model(path: Path) -> "Model":

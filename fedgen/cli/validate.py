@@ -8,7 +8,7 @@ import typer
 
 from fedgen.cli import terminal
 from fedgen.cli.findings import print_findings
-from fedgen.cli.inputs import is_figures, read_federation
+from fedgen.cli.inputs import is_figures, read_federation, read_tables
 from fedgen.cli.options import Force, Json, Output, Quiet, Seed, path_argument, path_option
 from fedgen.cli.output import check_file
 from fedgen.cli.plot import titles
@@ -63,6 +63,7 @@ def validate(
     """
     _check_places(output, html, force=force, inputs=(generated, against))
     from fedgen.io.output import write_file
+    from fedgen.io.stored import MOST_IN_MEMORY, is_large
     from fedgen.provenance import record
 
     page: bytes | None = None
@@ -73,12 +74,17 @@ def validate(
         judged: Scorecard | Findings = findings
         result: dict[str, Any] = {**judged.to_dict(), "provenance": record(context.obj, inputs=inputs)}
     else:
+        if html is not None and is_large(generated):
+            raise UsageError(
+                f"--html: its figures are of all memberships, and {generated} has more than are read into memory "
+                f"({MOST_IN_MEMORY:,}); leave --html away"
+            )
         comparison = _judge(generated, against, seed=seed, quiet=quiet)
         judged = comparison.scorecard
         provenance = record(context.obj, seed=seed, inputs=comparison.inputs)
         result = {**judged.to_dict(), "provenance": provenance}
-        if html is not None:
-            page = _report(comparison, titles((against, generated)), provenance)
+        if comparison.pair is not None and html is not None:
+            page = _report(comparison.scorecard, comparison.pair, titles((against, generated)), provenance)
     terminal.ignore_interrupts()
     if json:
         terminal.print_json(result)
@@ -95,10 +101,10 @@ def validate(
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A scorecard, the federations that it compares, and the digests of what was read, by name."""
+    """A scorecard, the federations that it compares if both are in memory, and what was read: digests by name."""
 
     scorecard: "Scorecard"
-    pair: "Pair"
+    pair: "Pair | None"
     inputs: dict[str, str]
 
 
@@ -116,31 +122,41 @@ def _check_places(output: Path | None, html: Path | None, *, force: bool, inputs
 
 
 def _judge(generated: Path, against: Path, *, seed: int, quiet: bool) -> Comparison:
+    from fedgen.federation import Federation
     from fedgen.figures.overlay import Pair
+    from validate.reported import untold
     from validate.scorecard import validate as judge
 
-    ours, theirs = (read_federation(path, quiet=quiet, named=True) for path in (generated, against))
+    ours = read_tables(generated, quiet=quiet, named=True)
+    theirs = read_federation(against, quiet=quiet, named=True)
     with terminal.progress(quiet) as progress:
-        scorecard = judge(ours.federation, theirs.federation, seed=seed, progress=progress)
+        scorecard = judge(ours.tables, theirs.federation, seed=seed, progress=progress)
+    if not quiet and (left_out := untold(ours.tables)):
+        terminal.remark([f"not told, as all memberships had to be in memory: {', '.join(left_out)}"])
     inputs = {str(generated): ours.digest, str(against): theirs.digest}
-    return Comparison(scorecard, Pair(measured=theirs.federation, generated=ours.federation), inputs)
+    pair = Pair(theirs.federation, ours.tables) if isinstance(ours.tables, Federation) else None
+    return Comparison(scorecard, pair, inputs)
 
 
-def _report(comparison: Comparison, names: list[str], provenance: dict[str, Any]) -> bytes:
+def _report(scorecard: "Scorecard", pair: "Pair", names: list[str], provenance: dict[str, Any]) -> bytes:
     """The page, with the names of the measured and the generated federation."""
     from validate.report.page import page
 
-    return page(comparison.scorecard, comparison.pair, (names[0], names[1]), provenance).encode()
+    return page(scorecard, pair, (names[0], names[1]), provenance).encode()
 
 
 def _hold(generated: Path, against: Path, *, quiet: bool) -> "tuple[Findings, dict[str, str]]":
     """The findings and the digests of what was read; the figures first, which are read in no time."""
+    from fedgen.federation import Federation
     from fedgen.statistics.published import read_figures
     from validate.published import hold
 
     figures = read_figures(against)
-    snapshot = read_federation(generated, quiet=quiet)
-    return hold(snapshot.federation, figures), {str(generated): snapshot.digest, str(against): figures.digest}
+    read = read_tables(generated, quiet=quiet)
+    counted = isinstance(read.tables, Federation)
+    if not quiet and not counted and any("butterflies" in str(figure.statistic) for figure in figures.held):
+        terminal.remark(["its butterflies are estimated from paths drawn at random, to a standard error below 1 %"])
+    return hold(read.tables, figures), {str(generated): read.digest, str(against): figures.digest}
 
 
 def _print(judged: "Scorecard | Findings") -> None:

@@ -104,7 +104,7 @@ def read(path: Path) -> tuple[Federation, tuple[str, ...]]:
         OSError: a file cannot be read.
     """
     manifest = read_manifest(path)
-    _verify(path, manifest)
+    verify(path, manifest)
     counts = manifest.counts
     users = _table(path, manifest, "users", ("user", "server"))
     server = _ids(users, "users", "server", counts.servers)
@@ -159,7 +159,7 @@ class _Version(Struct):
     version: int
 
 
-def _verify(path: Path, manifest: Manifest) -> None:
+def verify(path: Path, manifest: Manifest) -> None:
     """Every file that the manifest lists is there unchanged, and no other part lies beside them."""
     listed = {file.path for file in manifest.files}
     surplus = [file for file in tables(Folder(path).names()) if file not in listed]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedgen.errors import FormatError
 from fedgen.federation import Presences
-from fedgen.io.directory import check_file, read_manifest
+from fedgen.io.columns import columns
+from fedgen.io.directory import read_manifest
 from fedgen.io.snapshot import Snapshot, read_snapshot, told_by_name
 from fedgen.provenance import digest
 from fedgen.ragged import offsets_of
@@ -24,14 +25,9 @@ from fedgen.traffic.equations import Stretch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
     from fedgen.federation import Integers
     from fedgen.io.directory import Manifest
     from fedgen.traffic.activity import Activity
-
-ROWS = 1 << 20
-"""Presences at a time, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +97,15 @@ def _gathered(path: Path, manifest: Manifest) -> Presences:
     parts = list(_named(path, manifest))
     server, room, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
     with told_by_name(path):
-        users = np.concatenate([part for (part,) in _columns(path, manifest, "presences", ("users",))])
+        users = np.concatenate([part for (part,) in columns(path, manifest, "presences", ("users",))])
     offsets = offsets_of(np.bincount(room, minlength=manifest.counts.rooms))
     return Presences(server.astype(np.int64), room.astype(np.int64), users, weight, offsets)
 
 
 def _servers(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
     """n and m of each server, (S,), as the directory states them."""
-    columns = [
-        np.concatenate(parts)
-        for parts in zip(*_columns(path, manifest, "servers", ("server", "users", "rooms")), strict=True)
-    ]
-    server, users, rooms = columns
+    parts = zip(*columns(path, manifest, "servers", ("server", "users", "rooms")), strict=True)
+    server, users, rooms = (np.concatenate(part) for part in parts)
     if not np.array_equal(server, np.arange(manifest.counts.servers)):
         raise FormatError("servers: ids are not 0, 1, 2, ... in order; write the directory again with fedgen convert")
     return users.astype(np.int64), rooms.astype(np.int64)
@@ -121,7 +114,7 @@ def _servers(path: Path, manifest: Manifest) -> tuple[Integers, Integers]:
 def _stretches(path: Path, manifest: Manifest) -> Iterator[Stretch]:
     """The presences of a directory, sorted by room."""
     last, rows = -1, 0
-    for server, room, weight in _columns(path, manifest, "presences", ("server", "room", "weight")):
+    for server, room, weight in columns(path, manifest, "presences", ("server", "room", "weight")):
         if len(server) == 0:
             continue
         if int(server.max()) >= manifest.counts.servers or int(room.max()) >= manifest.counts.rooms:
@@ -134,20 +127,3 @@ def _stretches(path: Path, manifest: Manifest) -> Iterator[Stretch]:
         yield Stretch(server, room, weight)
     if rows != manifest.counts.presences:
         raise FormatError(f"presences: {rows} rows, manifest.json states {manifest.counts.presences}")
-
-
-def _columns(path: Path, manifest: Manifest, table: str, names: tuple[str, ...]) -> Iterator[list[NDArray[Any]]]:
-    """Columns of a table, so many rows at a time, of files that are as the manifest lists them."""
-    import pyarrow
-    from pyarrow import parquet
-
-    for file in manifest.files:
-        if file.path.split("/")[0].removesuffix(".parquet") != table:
-            continue
-        check_file(path, file)
-        try:
-            for batch in parquet.ParquetFile(path / file.path).iter_batches(ROWS, columns=list(names)):
-                yield [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
-        except (pyarrow.ArrowException, KeyError) as error:
-            reason = str(error).splitlines()[0][:120]
-            raise FormatError(f"{file.path} cannot be read ({reason}); write the directory again") from None

@@ -10,21 +10,23 @@ with :math:`w_{rq} = \binom{c_{rq}}2` over pairs of rooms, just as well :math:`\
 put c - c(x) and 1 - x. Pairs that meet once are in no butterfly and left out. The cheaper side is listed once
 (:mod:`fedgen.statistics.meetings`) and serves for any number of splits.
 
-*Large federations.* Where the paths are more than :data:`MOST_PATHS`, or the list longer than
-:data:`fedgen.statistics.meetings.MOST`, a random share of the users is looked at, k of U: a butterfly has two of
-them and stays with probability p = k (k - 1) / (U (U - 1)), so that the count over p is without bias.
+*Large federations.* Where the paths are more than :data:`MOST_PATHS`, or the federation stays on disk, butterflies are
+estimated from paths drawn at random (:mod:`fedgen.statistics.encounters`). Of halves, where the list is longer than
+:data:`fedgen.statistics.meetings.MOST`, a random share of the users is looked at, k of U: a butterfly has two of them
+and stays with probability p = k (k - 1) / (U (U - 1)), so that the count over p is without bias.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import nan, sqrt
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fedgen.federation import Federation
-from fedgen.statistics.meetings import MOST, among, incidences, meetings, sample
+from fedgen.statistics.meetings import DRAWN, MOST, among, incidences, meetings, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,12 +36,16 @@ if TYPE_CHECKING:
 
     from fedgen.federation import Floats, Integers
     from fedgen.statistics.halves import Split
+    from fedgen.tables import Tables
 
 BLOCK = 1 << 22
 """Paths of two steps that are looked at together: about 100 MiB."""
 
 MOST_PATHS = 1 << 28
 """Paths of two steps up to which a row counts every butterfly: some seconds."""
+
+_known: WeakKeyDictionary[Tables, Paths] = WeakKeyDictionary()
+"""Of what is still there."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,14 @@ class Overlap:
     Attributes:
         butterflies: how many, or an estimate.
         memberships: M.
+        drawn: from how many paths drawn at random they are estimated; 0 where they are counted.
+        error: the relative standard error by these draws.
     """
 
     butterflies: float
     memberships: int
+    drawn: int = 0
+    error: float = 0.0
 
     @property
     def per_membership(self) -> float:
@@ -100,15 +110,68 @@ def _pairs(count: NDArray[np.int64]) -> int:
     return (int((pairs >> 32).sum()) << 32) + int((pairs & 0xFFFFFFFF).sum())
 
 
-def overlap(federation: Federation) -> Overlap:
-    """Butterflies of a whole federation: exact up to :data:`MOST_PATHS`, else from a share of the users."""
-    u, d = (sizes.astype(np.float64) for sizes in (federation.users_per_room, federation.rooms_per_user))
-    share = share_of_users(MOST_PATHS, float(u @ u), float(d @ d))
-    if share >= 1:
-        return Overlap(butterflies(federation), federation.n_memberships)
-    kept = sample(federation.n_users, share)
-    count = butterflies(of_users(federation, kept)) / share_of_pairs(kept)
-    return Overlap(count, federation.n_memberships)
+def overlap(tables: Tables) -> Overlap:
+    """Butterflies of a whole federation: exact up to :data:`MOST_PATHS` of one in memory, else from paths drawn."""
+    if isinstance(tables, Federation):
+        u, d = (sizes.astype(np.float64) for sizes in (tables.users_per_room, tables.rooms_per_user))
+        if min(float(u @ u), float(d @ d)) <= MOST_PATHS:
+            return Overlap(butterflies(tables), tables.n_memberships)
+    return known_paths(tables).overlap
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Paths of three memberships, room - user - room - user, and how many of them close to a butterfly.
+
+    Attributes:
+        overlap: a quarter of those that close.
+        closing: their share of all paths, the clustering coefficient; NaN where there is none.
+        by_degree: (D + 1,) the butterflies that the users in 0, 1, ..., D rooms are in, all those users together.
+        closed: (D + 1,) how many of the paths looked at that begin with these users close.
+    """
+
+    overlap: Overlap
+    closing: float
+    by_degree: Floats
+    closed: Integers
+
+
+def known_paths(tables: Tables) -> Paths:
+    """:func:`closing_paths`, found once: a scorecard asks for its row and for what is told beside the rows."""
+    if tables not in _known:
+        _known[tables] = closing_paths(tables)
+    return _known[tables]
+
+
+def closing_paths(tables: Tables, draws: int = DRAWN) -> Paths:
+    """From encounters of users, in three passes over the memberships; exact where there are no more than ``draws``."""
+    from fedgen.statistics.encounters import eager
+
+    u, d = tables.users_per_room, tables.rooms_per_user
+    eagerness = np.zeros(tables.n_rooms, dtype=np.int64)
+    for user, room in tables.membership_parts():
+        first = int(room[0]) if len(room) else 0
+        # Whole numbers below 2^53: the sum of floats is exact.
+        here = np.bincount(room - first, weights=d[user] - 1)
+        eagerness[first : first + len(here)] += here.astype(np.int64)
+    met = eager(u, eagerness, lambda user: d[user] - 1, tables.membership_parts, tables.n_users, draws)
+    beyond = d[met.one].astype(np.int64) - 1
+    closing = np.where(met.shared > 0, (met.shared - 1) / np.maximum(beyond, 1), 0.0)
+    count = met.sum(closing) / 4
+    found = Overlap(
+        float(round(count)) if met.exact else count,
+        tables.n_memberships,
+        0 if met.exact else len(closing),
+        met.error(closing),
+    )
+    paths = float(eagerness @ (u - 1))
+    most = int(d.max(initial=0)) + 1
+    return Paths(
+        found,
+        closing=4 * found.butterflies / paths if paths > 0 else nan,
+        by_degree=met.total / max(len(closing), 1) / 2 * np.bincount(beyond + 1, weights=closing, minlength=most),
+        closed=np.bincount(beyond[closing > 0] + 1, minlength=most),
+    )
 
 
 def overlap_of_halves(federation: Federation) -> Callable[[Sequence[Split]], Iterator[tuple[Overlap, Overlap]]]:

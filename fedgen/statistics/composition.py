@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation, Integers
+    from fedgen.federation import Integers
+    from fedgen.tables import Tables
 
 
-def largest_count(federation: Federation) -> Integers:
+def largest_count(federation: Tables) -> Integers:
     """(R,) how many users the room's largest server has in it."""
     p = federation.presences
     if federation.n_rooms == 0:

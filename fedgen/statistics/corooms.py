@@ -2,28 +2,35 @@ r"""Co-rooms: in how many rooms two servers meet.
 
 Which servers ever talk to each other, and over how many rooms: the graph that federation traffic runs on. Over the
 pairs of servers that share a room, the law of the number of rooms shared; over all :math:`\binom S2` pairs the share
-that shares one. Beyond :data:`fedgen.statistics.meetings.MOST` incidences both are those of the pairs among a random
-share of the servers, which estimates either without bias.
+that shares one. Beyond :data:`fedgen.statistics.meetings.MOST` incidences both are estimated: of a whole federation
+from encounters of servers drawn at random (:mod:`fedgen.statistics.encounters`), of halves of its rooms from the pairs
+among a random share of the servers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 
-from fedgen.statistics.meetings import among, meetings, sample, share_within
+from fedgen.statistics.encounters import alike
+from fedgen.statistics.meetings import DRAWN, among, meetings, sample, share_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from fedgen.federation import Federation, Integers
+    from fedgen.federation import Federation, Floats, Integers
     from fedgen.statistics.halves import Split
     from fedgen.statistics.meetings import Meetings
+    from fedgen.tables import Tables
+
+_AT_ONCE = 1 << 22
+"""Presences looked at together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +41,22 @@ class CoRooms:
         pairs: (C,) how many of the pairs looked at share c rooms, at index c; nothing at index 0.
         among: how many servers were looked at.
         servers: S, how many there are.
+        drawn: from how many encounters drawn at random the pairs are estimated; 0 where they are counted.
+        error: the relative standard error of the number of pairs that meet, by these draws.
+        shift: that of the mean of log10(1 + rooms shared), in decades.
     """
 
-    pairs: Integers
+    pairs: Integers | Floats
     among: int
     servers: int
+    drawn: int = 0
+    error: float = 0.0
+    shift: float = 0.0
 
     @property
-    def meeting(self) -> int:
+    def meeting(self) -> float:
         """How many of the pairs looked at share a room."""
-        return int(self.pairs.sum())
+        return float(self.pairs.sum())
 
     @property
     def share(self) -> float:
@@ -56,10 +69,34 @@ class CoRooms:
         return self.share * (self.servers - 1)
 
 
-def co_rooms(federation: Federation) -> CoRooms:
-    """Of a whole federation."""
-    kept, met = _met(federation)
-    return CoRooms(np.bincount(met.counts), int(kept.sum()), federation.n_servers)
+def co_rooms(tables: Tables) -> CoRooms:
+    """Of a whole federation: counted up to :data:`fedgen.statistics.meetings.MOST` incidences, else estimated."""
+    if share_within(tables.servers_per_room) < 1:
+        return drawn_co_rooms(tables)
+    p = tables.presences
+    return CoRooms(np.bincount(meetings(p.server, p.offsets).counts), tables.n_servers, tables.n_servers)
+
+
+def drawn_co_rooms(tables: Tables, draws: int = DRAWN) -> CoRooms:
+    """Of a whole federation, from encounters of servers; exact where there are no more than ``draws``."""
+    p = tables.presences
+
+    def parts() -> Iterator[tuple[Integers, Integers]]:
+        for start in range(0, len(p), _AT_ONCE):
+            yield p.server[start : start + _AT_ONCE], p.room[start : start + _AT_ONCE]
+
+    met = alike(tables.servers_per_room, parts, tables.n_servers, draws)
+    # Each pair that meets in c rooms is met 2 c times; half of 1/c apiece makes it one.
+    of_pair = np.where(met.shared > 0, 0.5 / np.maximum(met.shared, 1), 0.0)
+    scale = met.total / max(len(of_pair), 1)
+    pairs = scale * np.bincount(met.shared, weights=of_pair)
+    if met.exact:
+        return CoRooms(np.rint(pairs).astype(np.int64), tables.n_servers, tables.n_servers)
+    number, rooms = float(of_pair.mean()), np.log10(1.0 + met.shared)
+    # Of a quotient of two means, to first order (the delta method).
+    residual = of_pair * (rooms - float(of_pair @ rooms) / float(of_pair.sum()))
+    shift = float(residual.std()) / sqrt(len(residual)) / number
+    return CoRooms(pairs, tables.n_servers, tables.n_servers, len(of_pair), met.error(of_pair), shift)
 
 
 def co_rooms_of_halves(federation: Federation) -> Callable[[Sequence[Split]], Iterator[tuple[CoRooms, CoRooms]]]:

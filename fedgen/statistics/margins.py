@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers
+    from fedgen.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Margin:
     """
 
     unit: str
-    of: Callable[[Federation], Integers | Floats]
+    of: Callable[[Tables], Integers | Floats]
     ties: tuple[str, ...] = ()
     whole: bool = True
 
 
-def users_per_server_of_room(federation: Federation) -> Floats:
+def users_per_server_of_room(federation: Tables) -> Floats:
     """u_r / k_r, (R,): how many users a server of the room has in it, on average."""
     return federation.users_per_room / np.maximum(federation.servers_per_room, 1)
 
@@ -58,7 +59,7 @@ MARGINS: dict[str, Margin] = {
 }
 
 
-def ranked(federation: Federation, name: str) -> NDArray[np.intp]:
+def ranked(federation: Tables, name: str) -> NDArray[np.intp]:
     """The units of a margin, largest first: ids, as many as there are units."""
     keys = [MARGINS[key].of(federation) for key in (name, *MARGINS[name].ties)]
     return np.lexsort([-key for key in reversed(keys)])

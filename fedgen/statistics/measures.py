@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import InvariantError
+from fedgen.federation import Federation
 from fedgen.statistics import structure
 from fedgen.statistics.butterflies import butterflies as count_butterflies
+from fedgen.statistics.butterflies import known_paths
 from fedgen.statistics.load import load_per_user, ranking
 from fedgen.statistics.margins import MARGINS, within
 from fedgen.statistics.mixing import server_room_correlation, user_room_correlation
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers
     from fedgen.statistics.vocabulary import Statistic
+    from fedgen.tables import Tables
 
 Ranks = tuple[int, int | None]
 
@@ -38,7 +41,7 @@ def span(ranks: Ranks | None) -> slice:
 class View:
     """A federation and what several statistics need of it."""
 
-    federation: Federation
+    federation: Tables
 
     @cached_property
     def load(self) -> Load:
@@ -51,9 +54,11 @@ class View:
         return ranking(self.federation.users_per_server, self.load.tx, self.load.rx)
 
     @cached_property
-    def butterflies(self) -> int:
-        """Pairs of users who share a pair of rooms."""
-        return count_butterflies(self.federation)
+    def butterflies(self) -> float:
+        """Pairs of users who share a pair of rooms; of a federation that stays on disk an estimate."""
+        if isinstance(self.federation, Federation):
+            return count_butterflies(self.federation)
+        return known_paths(self.federation).overlap.butterflies
 
     def per_server(self, of: str | None) -> Integers | Floats:
         """(S,) tx, rx, both or users of the ranked servers."""

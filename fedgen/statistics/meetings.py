@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MOST = 1 << 23
 """Incidences that are listed: about half a GiB at the worst moment."""
 
+DRAWN = 1 << 20
+"""Encounters that are drawn at random where there are too many to list (:mod:`fedgen.statistics.encounters`)."""
+
 _CELLS = 1 << 22
 """Numbers of one block of counts, pairs by subsets."""
 

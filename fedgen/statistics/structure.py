@@ -10,12 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers
+    from fedgen.tables import Tables
 
 # The least integer of each half decade: 1, 4, 10, 32, 100, 317, ... Integers, so that 1000 never falls below its edge.
 _HALF_DECADES = np.array([10 ** (i // 2) if i % 2 == 0 else isqrt(10**i) + 1 for i in range(37)], dtype=np.int64)
 # The size classes of the scorecard: 1, 2, 3, 4-10, 11-100, > 100.
 _CLASSES = np.array([1, 2, 3, 4, 11, 101], dtype=np.int64)
+CLASSES = len(_CLASSES)
 
 
 def half_decade(size: Integers) -> NDArray[np.intp]:
@@ -61,7 +63,7 @@ def hhi(size: Integers) -> float:
     return float(share @ share)
 
 
-def concentration(federation: Federation) -> dict[str, float]:
+def concentration(federation: Tables) -> dict[str, float]:
     """How the users are spread over the servers: shares of the top 1, 2 and 15, Gini, HHI."""
     users = federation.users_per_server
     tops = {f"top-{count} share of users": top_share(users, count) for count in (1, 2, 15)}

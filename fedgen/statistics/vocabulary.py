@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fedgen.federation import Federation
+    from fedgen.tables import Tables
 
 SIZES = ("users", "servers", "rooms", "memberships", "presences")
 LOADS = ("tx", "rx", "both")
@@ -61,7 +61,7 @@ class Where:
         for name in ("largest", "lowest"):
             _check_ranks("where", getattr(self, name))
 
-    def among(self, federation: Federation) -> NDArray[np.bool_]:
+    def among(self, federation: Tables) -> NDArray[np.bool_]:
         """Which units of the margin take part."""
         values = MARGINS[self.of].of(federation)
         if self.largest is None and self.lowest is None:
@@ -151,7 +151,7 @@ class Statistic:
         """The same number by one name: the largest of all is both a rank and a maximum."""
         return Statistic("max", of=self.of) if self.rank == 1 else self
 
-    def measure(self, federation: Federation) -> float:
+    def measure(self, federation: Tables) -> float:
         """The number that this federation has; NaN where it has none (no unit takes part, nothing is sent)."""
         return measure_all((self,), federation)[0]
 
@@ -159,7 +159,7 @@ class Statistic:
         return VOCABULARY[self.name].words(self) + (f" where {self.where}" if self.where else "")
 
 
-def measure_all(statistics: Iterable[Statistic], federation: Federation) -> tuple[float, ...]:
+def measure_all(statistics: Iterable[Statistic], federation: Tables) -> tuple[float, ...]:
     """The numbers that this federation has, in the order asked; what several of them need is computed once."""
     view = measures.View(federation)
     return tuple(float(VOCABULARY[statistic.name].measure(statistic, view)) for statistic in statistics)

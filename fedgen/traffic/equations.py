@@ -28,7 +28,11 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers, Presences
+    from fedgen.tables import Tables
+
+_AT_ONCE = 1 << 22
+"""Presences looked at together: about 200 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +70,19 @@ class Stretch(NamedTuple):
     weight: Floats
 
 
-def heard(federation: Federation) -> Floats:
+def heard(federation: Tables) -> Floats:
     """(K,) the messages of other servers that reach each presence at rate 1, W_r - w_sr: its part of rx_s."""
     return spoken_and_heard(_stretch(federation))[1]
 
 
-def load(federation: Federation, rate: float = 1.0) -> Load:
+def load(federation: Tables, rate: float = 1.0) -> Load:
     """tx and rx of every server (paper, equations 2 and 3).
 
     Args:
         federation: of any size; only its presences are used.
         rate: lambda, messages per user and unit of time.
     """
-    return streamed_load([_stretch(federation)], federation.n_servers, rate)
+    return streamed_load(_stretches(federation.presences), federation.n_servers, rate)
 
 
 def streamed_load(stretches: Iterable[Stretch], servers: int, rate: float = 1.0) -> Load:
@@ -146,9 +150,15 @@ def _joined(parts: list[Stretch]) -> Stretch:
     return parts[0] if len(parts) == 1 else Stretch(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _stretch(federation: Federation) -> Stretch:
+def _stretch(federation: Tables) -> Stretch:
     p = federation.presences
     return Stretch(p.server, p.room, p.weight)
+
+
+def _stretches(presences: Presences) -> Iterator[Stretch]:
+    columns = presences.server, presences.room, presences.weight
+    for start in range(0, len(presences), _AT_ONCE):
+        yield Stretch(*(column[start : start + _AT_ONCE] for column in columns))
 
 
 def spoken_and_heard(stretch: Stretch) -> tuple[Floats, Floats]:

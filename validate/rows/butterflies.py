@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import log, nan
 
 from fedgen.statistics.butterflies import Overlap, overlap, overlap_of_halves
 from validate.distances import log_ratio
-from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description
+from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description, sampled
 
 
 def _apart(generated: Overlap, measured: Overlap) -> float:
@@ -28,6 +28,7 @@ BUTTERFLIES = ClusterGroup(
             ),
             _apart,
             value=lambda side: side.per_membership,
+            sampled=lambda side: sampled("paths", side.drawn, side.error / log(10)),
         ),
     ),
 )

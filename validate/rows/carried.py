@@ -7,36 +7,17 @@ as for the rows over clusters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from validate.metrics import ClusterGroup, ClusterMetric, Units, one_by_one
+from validate.metrics import ClusterGroup, ClusterMetric, Counted, Units, one_by_one
 from validate.rows.servers import SERVERS
 from validate.rows.users import USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fedgen.federation import Federation, Integers
     from fedgen.statistics.halves import Split
     from validate.metrics import UnitGroup, UnitMetric
-
-
-@dataclass(frozen=True, eq=False)
-class Counted:
-    """The distinct units of a side, (T, C) in lexicographic order, and how often each occurs, (T,)."""
-
-    values: Integers
-    number: Integers
-
-    @classmethod
-    def of(cls, first: Integers, second: Integers) -> Counted:
-        """From two numbers >= 0 of each unit."""
-        span = int(second.max(initial=0)) + 1
-        code, number = np.unique(first.astype(np.int64) * span + second, return_counts=True)
-        return cls(np.column_stack((code // span, code % span)), number)
 
 
 def servers_of_halves(split: Split) -> tuple[Counted, Counted]:
@@ -50,27 +31,20 @@ def servers_of_halves(split: Split) -> tuple[Counted, Counted]:
 
 def users_of_halves(split: Split) -> tuple[Counted, Counted]:
     """(size class of the server, rooms) of the users of both halves."""
-    found = []
-    for table in split.users_by_class:
-        values = np.argwhere(table)
-        found.append(Counted(values, table[tuple(values.T)]))
-    return found[0], found[1]
+    first, second = map(Counted.dense, split.users_by_class)
+    return first, second
 
 
 def _carried(
     group: UnitGroup, halves: Callable[[Split], tuple[Counted, Counted]]
 ) -> tuple[ClusterGroup[Counted], dict[UnitMetric, ClusterMetric[Counted]]]:
     metrics = {metric: ClusterMetric(metric.description, _apart(metric)) for metric in group.metrics if metric.carried}
-
-    def statistic(federation: Federation) -> Counted:
-        return Counted.of(*group.table(federation).T)
-
-    return ClusterGroup(statistic=statistic, halves=one_by_one(halves), metrics=tuple(metrics.values())), metrics
+    return ClusterGroup(statistic=group.count, halves=one_by_one(halves), metrics=tuple(metrics.values())), metrics
 
 
 def _apart(metric: UnitMetric) -> Callable[[Counted, Counted], float]:
     def distance(generated: Counted, measured: Counted) -> float:
-        units = Units.counted(generated.values, generated.number, measured.values, measured.number)
+        units = Units.of(generated, measured)
         return metric.bind(units)(units.generated, units.measured)
 
     return distance

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf, log, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedgen.statistics.corooms import CoRooms, co_rooms, co_rooms_of_halves
 from validate.distances import log_ratio, wasserstein
-from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description
+from validate.metrics import CLASS_MEMBERS, ClusterGroup, ClusterMetric, Description, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,10 @@ def _counts_apart(generated: CoRooms, measured: CoRooms) -> float:
     return wasserstein(np.log10(1.0 + np.arange(longest)), p, q)
 
 
+def _pairs_sampled(side: CoRooms) -> str:
+    return sampled("encounters of servers", side.drawn, side.error / log(10))
+
+
 COROOMS = ClusterGroup(
     statistic=co_rooms,
     halves=co_rooms_of_halves,
@@ -43,16 +47,19 @@ COROOMS = ClusterGroup(
         ClusterMetric(
             Description("E3c", "rooms that two servers share, where they share any", "W1log", undefined=_FEW),
             _where_met(_counts_apart),
+            sampled=lambda side: sampled("encounters of servers", side.drawn, side.shift),
         ),
         ClusterMetric(
             Description("E3p", "share of pairs of servers that share a room", "log10 ratio", undefined=_FEW),
             _where_met(lambda a, b: log_ratio(a.share, b.share)),
             value=lambda side: side.share,
+            sampled=_pairs_sampled,
             # Where a federation grows and rooms do not, a server meets as many others as before: a smaller share.
             resized=ClusterMetric(
                 Description("E3p", "servers that a server shares a room with", "log10 ratio", undefined=_FEW),
                 _where_met(lambda a, b: log_ratio(a.partners, b.partners)),
                 value=lambda side: side.partners,
+                sampled=_pairs_sampled,
             ),
         ),
     ),

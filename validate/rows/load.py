@@ -7,6 +7,8 @@ from functools import cached_property
 from math import inf, nan
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fedgen.statistics.load import hub_share, load_curve, load_per_user
 from fedgen.traffic.equations import load
 from validate.distances import curve_distance, difference, log_ratio, log_wasserstein
@@ -15,25 +17,35 @@ from validate.metrics import ClusterGroup, ClusterMetric, Description, one_by_on
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers
     from fedgen.statistics.halves import Split
+    from fedgen.tables import Tables
+
+_ONE_BY_ONE = 1 << 18
+"""Servers up to which each is drawn by itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class ServerLoad:
-    """Users, tx and rx of each server, (S,) each."""
+    """What the servers send and receive.
+
+    Attributes:
+        users: (S,) of each server.
+        tx: (S,) likewise.
+        rx: (S,) likewise.
+        number: (S,) how many servers each stands for; None: one, itself.
+    """
 
     users: Integers
     tx: Floats
     rx: Floats
+    number: Integers | None = None
 
     @classmethod
-    def of(cls, federation: Federation) -> ServerLoad:
+    def of(cls, tables: Tables) -> ServerLoad:
         """At message rate 1 per user."""
-        loads = load(federation)
-        return cls(federation.users_per_server, loads.tx, loads.rx)
+        loads = load(tables)
+        return cls(tables.users_per_server, loads.tx, loads.rx)
 
     @classmethod
     def of_halves(cls, split: Split) -> tuple[ServerLoad, ServerLoad]:
@@ -44,25 +56,45 @@ class ServerLoad:
         )
         return first, second
 
+    @property
+    def servers(self) -> int:
+        """How many they are."""
+        return len(self.users) if self.number is None else int(self.number.sum())
+
     @cached_property
     def per_user(self) -> float:
         """T/U."""
-        return load_per_user(self.users, self.tx)
+        if self.number is None:
+            return load_per_user(self.users, self.tx)
+        return float(self.tx @ self.number / (self.users @ self.number))
 
     @cached_property
     def hub(self) -> float:
         """The hub's share of all tx."""
-        return hub_share(self.users, self.tx, self.rx)
+        found = hub_share(self.users, self.tx, self.rx)
+        return found if self.number is None else found * float(self.tx.sum() / (self.tx @ self.number))
 
     @cached_property
     def curve(self) -> Floats:
         """Fig. 4a."""
-        return load_curve(self.users, self.tx, self.rx)
+        columns = self.users, self.tx, self.rx
+        return load_curve(*(columns if self.number is None else (np.repeat(one, self.number) for one in columns)))
 
 
 def _resampled(measured: ServerLoad, size: int, rng: np.random.Generator) -> ServerLoad:
-    drawn = rng.integers(0, len(measured.users), size)
-    return ServerLoad(measured.users[drawn], measured.tx[drawn], measured.rx[drawn])
+    """As numbers of each measured server, of which there are far fewer than of a large federation."""
+    servers = len(measured.users)
+    if size > _ONE_BY_ONE:  # the same law, drawn at once
+        number = rng.multinomial(size, np.full(servers, 1 / servers))
+    else:
+        number = np.bincount(rng.integers(0, servers, size), minlength=servers)
+    some = number > 0
+    return ServerLoad(measured.users[some], measured.tx[some], measured.rx[some], number[some])
+
+
+def _apart(of: Callable[[ServerLoad], Floats]) -> Callable[[ServerLoad, ServerLoad], float]:
+    """W1log of what each server has, over the mean load per user."""
+    return lambda a, b: log_wasserstein(of(a) / a.per_user, of(b) / b.per_user, a.number, b.number)
 
 
 def _where_sent(distance: Callable[[ServerLoad, ServerLoad], float]) -> Callable[[ServerLoad, ServerLoad], float]:
@@ -78,7 +110,7 @@ def _where_sent(distance: Callable[[ServerLoad, ServerLoad], float]) -> Callable
 
 def _curves_apart(generated: ServerLoad, measured: ServerLoad) -> float:
     """The hub is one rank, and its share of the ranks is 1/S: curves of another S differ for that alone."""
-    if unlike_sizes(len(generated.users), len(measured.users)):
+    if unlike_sizes(generated.servers, measured.servers):
         return nan
     return curve_distance(generated.curve, measured.curve)
 
@@ -90,11 +122,11 @@ LOAD = ClusterGroup(
     metrics=(
         ClusterMetric(
             Description("D1t", "tx per server over mean load per user", "W1log"),
-            _where_sent(lambda a, b: log_wasserstein(a.tx / a.per_user, b.tx / b.per_user)),
+            _where_sent(_apart(lambda side: side.tx)),
         ),
         ClusterMetric(
             Description("D1r", "rx per server over mean load per user", "W1log"),
-            _where_sent(lambda a, b: log_wasserstein(a.rx / a.per_user, b.rx / b.per_user)),
+            _where_sent(_apart(lambda side: side.rx)),
         ),
         ClusterMetric(
             Description("D1h", "share of all tx that the hub sends", "difference"),

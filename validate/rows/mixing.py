@@ -10,8 +10,8 @@ from validate.distances import difference
 from validate.metrics import ClusterGroup, ClusterMetric, Description, one_by_one
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation
     from fedgen.statistics.halves import Split
+    from fedgen.tables import Tables
 
 _CONSTANT = "no rank correlation: all sizes on a side are equal"
 
@@ -24,9 +24,9 @@ class Mixing:
     servers: float
 
     @classmethod
-    def of(cls, federation: Federation) -> Mixing:
+    def of(cls, tables: Tables) -> Mixing:
         """Over memberships, over presences."""
-        return cls(user_room_correlation(federation), server_room_correlation(federation))
+        return cls(user_room_correlation(tables), server_room_correlation(tables))
 
     @classmethod
     def of_halves(cls, split: Split) -> tuple[Mixing, Mixing]:

@@ -9,15 +9,26 @@ import numpy as np
 from fedgen.statistics.composition import largest_count
 from fedgen.statistics.structure import size_class, spike_bin
 from validate.distances import kolmogorov_smirnov, total_variation
-from validate.metrics import Description, UnitGroup, UnitMetric, bind_bins, bind_classes, bind_value, column, no_class
+from validate.metrics import (
+    Counted,
+    Description,
+    UnitGroup,
+    UnitMetric,
+    bind_bins,
+    bind_classes,
+    bind_value,
+    column,
+    no_class,
+)
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation, Floats, Integers
+    from fedgen.federation import Floats, Integers
+    from fedgen.tables import Tables
 
 
-def table(federation: Federation) -> Integers:
-    """(R, 3): servers and users of each room, and users of its largest server."""
-    return np.column_stack((federation.servers_per_room, federation.users_per_room, largest_count(federation)))
+def count(tables: Tables) -> Counted:
+    """Servers and users of the rooms, and users of their largest server."""
+    return Counted.of(tables.servers_per_room, tables.users_per_room, largest_count(tables))
 
 
 def _largest_share(units: Integers) -> Floats:
@@ -26,7 +37,7 @@ def _largest_share(units: Integers) -> Floats:
 
 ROOMS = UnitGroup(
     unit="rooms",
-    table=table,
+    count=count,
     metrics=(
         UnitMetric(
             Description("B1", "servers per room", "KS"),

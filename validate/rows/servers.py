@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fedgen.statistics.structure import size_class, spike_bin
 from validate.distances import kolmogorov_smirnov, total_variation
-from validate.metrics import Description, UnitGroup, UnitMetric, bind_bins, bind_classes, bind_value, column, no_class
+from validate.metrics import (
+    Counted,
+    Description,
+    UnitGroup,
+    UnitMetric,
+    bind_bins,
+    bind_classes,
+    bind_value,
+    column,
+    no_class,
+)
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation, Integers
+    from fedgen.tables import Tables
 
 
-def table(federation: Federation) -> Integers:
-    """(S, 2): users and rooms of each server."""
-    return np.column_stack((federation.users_per_server, federation.rooms_per_server))
+def count(tables: Tables) -> Counted:
+    """Users and rooms of the servers."""
+    return Counted.of(tables.users_per_server, tables.rooms_per_server)
 
 
 SERVERS = UnitGroup(
     unit="servers",
-    table=table,
+    count=count,
     metrics=(
         UnitMetric(
             Description("A1", "users per server", "KS"),

@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.statistics.structure import size_class
+from fedgen.statistics.structure import CLASSES, size_class
 from validate.distances import kolmogorov_smirnov
-from validate.metrics import Description, UnitGroup, UnitMetric, bind_classes, bind_value, column, no_class
+from validate.metrics import Counted, Description, UnitGroup, UnitMetric, bind_classes, bind_value, column, no_class
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation, Integers
+    from fedgen.tables import Tables
 
 
-def table(federation: Federation) -> Integers:
-    """(U, 2): size class of the user's server, rooms of the user."""
-    home = size_class(federation.users_per_server)[federation.user_server]
-    return np.column_stack((home, federation.rooms_per_user))
+def count(tables: Tables) -> Counted:
+    """Size class of the user's server, rooms of the user."""
+    label, span = size_class(tables.users_per_server), int(tables.rooms_per_user.max(initial=0)) + 1
+    number = np.zeros(CLASSES * span, dtype=np.int64)
+    for home, rooms in tables.user_parts():
+        number += np.bincount(label[home] * span + rooms, minlength=len(number))
+    return Counted.dense(number.reshape(CLASSES, span))
 
 
 USERS = UnitGroup(
     unit="users",
-    table=table,
+    count=count,
     metrics=(
         UnitMetric(
             Description("C1", "rooms per user", "KS"),
