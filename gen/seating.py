@@ -6,12 +6,8 @@ counts users. Inside each server stubs meet places level by level (as in :mod:`g
 more stubs than places, those that are seated are drawn at random; where it has fewer, its presences share them in
 proportion (systematic sampling, as in :mod:`gen.apportion`).
 
-Whoever then sits twice in a presence changes places with a user of the same server near by in the order of types
-first, then ever farther, where neither is in the other's room yet. Where nobody can (the degrees themselves cannot be
-met without repetition) another user of the server takes the place: counts stay exact, two degrees change by one.
-
-Everything is linear in the memberships: stubs of a large class are sorted by counting and shuffled in place, the users
-of a presence are sorted by radix, and repetitions are then neighbours.
+Everything is linear in the memberships: stubs of a large class are sorted by counting and shuffled in place. Whoever
+then sits twice in a presence has to go (:mod:`gen.repeats`).
 """
 
 from __future__ import annotations
@@ -22,22 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from gen.draws import GOLDEN, draw_bits, draw_up_to
+from gen.repeats import unrepeat
+
 if TYPE_CHECKING:
     from fedgen.federation import Integers
 
-NEAR = 32
-"""Partners tried near by first, in a window that grows."""
-TRIES = 128
-"""Partners tried at random."""
-SEARCHED = 2_000
-"""Neighbours tried one after the other when that failed."""
-EFFORT = 64
-"""Most tries per place of a server, all repetitions together: where degrees cannot be met, searching on is vain."""
 _SHORT = 48  # up to so many are sorted by insertion
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX2 = np.uint64(0x94D049BB133111EB)
-_HALF = np.uint64(32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +74,7 @@ class Levels:
     Attributes:
         places: (L, codes) the key of places of each code.
         stubs: (L, codes) likewise of stubs; a key that the other side lacks meets nobody.
+        at_home: at so many of the first levels nobody meets but in a region that no stub leaves; 0: none leaves or not.
         types: how many types there are.
         regions: how many regions stubs can be of.
         copies: see :attr:`Stubs.region`.
@@ -95,6 +83,7 @@ class Levels:
 
     places: Integers
     stubs: Integers
+    at_home: int
     types: int
     regions: int
     copies: int
@@ -117,13 +106,14 @@ def fill(places: Places, stubs: Stubs, levels: Levels, seed: int) -> Integers:
         stubs.region,
         levels.places,
         levels.stubs,
+        levels.at_home,
         levels.types,
         levels.regions,
         levels.copies,
         levels.locality,
         np.uint64(seed),
     )
-    _unrepeat(owner, places.servers, places.blocks, stubs.users, np.uint64(seed))
+    unrepeat(owner, places.servers, places.blocks, stubs.users, np.uint64(seed))
     return owner
 
 
@@ -153,22 +143,6 @@ def _by_room(owner: Integers, blocks: Integers, room: Integers, offsets: Integer
 
 
 @njit(cache=True, nogil=True)
-def _next(state: Integers) -> np.uint64:
-    """The next 64 random bits: splitmix64 (Steele, Lea and Flood 2014)."""
-    state[0] += _GOLDEN
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * _MIX1
-    z = (z ^ (z >> np.uint64(27))) * _MIX2
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
-def _below(state: Integers, below: int) -> np.int64:
-    """A number in [0, below), below < 2^32 (Lemire 2019, without his rejection: biased by less than 2^-32)."""
-    return np.int64(((_next(state) >> _HALF) * np.uint64(below)) >> _HALF)
-
-
-@njit(cache=True, nogil=True)
 def _meet(
     servers: Integers,
     blocks: Integers,
@@ -183,6 +157,7 @@ def _meet(
     region: Integers,
     place_keys: Integers,
     stub_keys: Integers,
+    at_home: int,
     types: int,
     regions: int,
     copies: int,
@@ -191,22 +166,25 @@ def _meet(
 ) -> Integers:
     n_levels, n_codes = place_keys.shape
     owner = np.empty(blocks[-1], dtype=np.int32)
-    most, widest = 0, 0
+    most, widest, crowd = 0, 0, 0
     for s in range(len(servers) - 1):
         most = max(most, blocks[servers[s + 1]] - blocks[servers[s]])
         widest = max(widest, servers[s + 1] - servers[s])
+        crowd = max(crowd, users[s + 1] - users[s])
     user, code = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
     user_sorted, code_sorted = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    user_left, code_left = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
     filled = np.empty(widest, dtype=np.int64)
     begin = np.zeros(n_codes + 1, dtype=np.int64)
     n_lookup = 256
     while n_lookup < 16 * regions:
         n_lookup *= 2
     lookup = np.zeros(n_lookup, dtype=np.int32)
-    lives_in, next_user = np.zeros(np.diff(users).max(), dtype=np.int32), np.zeros(regions, dtype=np.int64)
-    state = np.zeros(1, dtype=np.uint64)
+    lives_in, run_of = np.empty(crowd, dtype=np.int32), np.empty(crowd, dtype=np.int32)
+    settled = np.zeros(regions + 1, dtype=np.int64)
     # The last presence that a user was given: as all are numbered no server takes another's for its own.
-    sits_in = np.full(np.diff(users).max(), -1, dtype=np.int32)
+    sits_in = np.full(crowd, -1, dtype=np.int32)
+    state = np.zeros(1, dtype=np.uint64)
     for s in range(len(servers) - 1):
         first, last = servers[s], servers[s + 1]
         n = users[s + 1] - users[s]
@@ -215,33 +193,68 @@ def _meet(
                 for place in range(blocks[p], blocks[p + 1]):
                     owner[place] = users[s] + place - blocks[p]
             continue
-        state[0] = seed + np.uint64(s) * _MIX1
+        state[0] = seed + np.uint64(s) * GOLDEN
         if region[s] < 0:
             _look_up(lookup, place_code[first:last], blocks[first : last + 1], types, regions, copies, -1 - region[s])
-            _settle(lives_in[:n], next_user, users[s], lookup, state)
+            _settle(run_of[:n], lives_in, settled, run_number[runs[s] : runs[s + 1]], lookup, state)
+            from_region, to_region = 0, regions
         else:
-            lives_in[:n] = region[s]
-            next_user[region[s]] = users[s]
-        left = _emit(
-            user,
-            code,
-            lives_in,
-            next_user,
-            run_number[runs[s] : runs[s + 1]],
-            run_rooms[runs[s] : runs[s + 1]],
-            run_row[runs[s] : runs[s + 1]],
-            tickets,
-            ticket_type,
-            types,
-            regions,
-            locality,
-            state,
-        )
+            _settle_together(run_of, lives_in[:n], region[s], run_number[runs[s] : runs[s + 1]])
+            settled[region[s]], settled[region[s] + 1] = 0, n
+            from_region, to_region = region[s], region[s] + 1
+        if at_home == 0:
+            settled[0], settled[1] = 0, n
+            from_region, to_region = 0, 1
         filled[: last - first] = 0
-        for level in range(n_levels):
+        left = 0
+        codes = place_code[first:last]
+        for r in range(from_region, to_region):
+            # What stays in a region is met there, as long as the region's stubs are in the caches.
+            low = first + np.searchsorted(codes, r * types) if at_home > 0 else first
+            high = first + np.searchsorted(codes, (r + 1) * types) if at_home > 0 else last
+            count = _emit(
+                user,
+                code,
+                users[s] + settled[r],
+                run_of[settled[r] : settled[r + 1]],
+                lives_in[settled[r] : settled[r + 1]],
+                run_rooms[runs[s] : runs[s + 1]],
+                run_row[runs[s] : runs[s + 1]],
+                tickets,
+                ticket_type,
+                types,
+                regions,
+                locality,
+                state,
+            )
+            for level in range(at_home):
+                if count == 0:
+                    break
+                _sort(user, code, count, stub_keys[level], user_sorted, code_sorted, begin)
+                count = _pair(
+                    user_sorted,
+                    code_sorted,
+                    count,
+                    stub_keys[level],
+                    place_code[low:high],
+                    place_keys[level],
+                    blocks[low : high + 1],
+                    filled[low - first : high - first],
+                    owner,
+                    False,
+                    user,
+                    code,
+                    sits_in,
+                    users[s],
+                    low,
+                    state,
+                )
+            user_left[left : left + count], code_left[left : left + count] = user[:count], code[:count]
+            left += count
+        for level in range(at_home, n_levels):
             if left == 0:
                 break
-            _sort(user, code, left, stub_keys[level], user_sorted, code_sorted, begin)
+            _sort(user_left, code_left, left, stub_keys[level], user_sorted, code_sorted, begin)
             left = _pair(
                 user_sorted,
                 code_sorted,
@@ -253,8 +266,8 @@ def _meet(
                 filled,
                 owner,
                 level == n_levels - 1,
-                user,
-                code,
+                user_left,
+                code_left,
                 sits_in,
                 users[s],
                 first,
@@ -289,30 +302,48 @@ def _look_up(
 
 
 @njit(cache=True, nogil=True)
-def _settle(lives_in: Integers, next_user: Integers, first_user: int, lookup: Integers, state: Integers) -> None:
-    """Draw the region of each of a server's users, and where the ids of those in each begin.
+def _settle(
+    run_of: Integers, lives_in: Integers, settled: Integers, number: Integers, lookup: Integers, state: Integers
+) -> None:
+    """Draw the region of each of a server's users; which run each is of, and where those of each region begin.
 
-    Who lives together gets ids that lie together: so do then the users of a room.
+    Who lives together gets numbers that lie together: so do then the users of a room.
     """
     mask = np.uint64(len(lookup) - 1)
-    next_user[:] = 0
-    for i in range(len(lives_in)):
-        lives_in[i] = lookup[_next(state) & mask]
-        next_user[lives_in[i]] += 1
-    upto = first_user
-    for r in range(len(next_user)):
-        here = next_user[r]
-        next_user[r] = upto
-        upto += here
+    settled[:] = 0
+    for i in range(len(run_of)):
+        lives_in[i] = lookup[draw_bits(state) & mask]
+        settled[lives_in[i] + 1] += 1
+    for r in range(len(settled) - 1):
+        settled[r + 1] += settled[r]
+    at, i = settled.copy(), 0
+    for run in range(len(number)):
+        for _ in range(number[run]):
+            run_of[at[lives_in[i]]] = run
+            at[lives_in[i]] += 1
+            i += 1
+    for r in range(len(settled) - 1):
+        lives_in[settled[r] : settled[r + 1]] = r
+
+
+@njit(cache=True, nogil=True)
+def _settle_together(run_of: Integers, lives_in: Integers, region: int, number: Integers) -> None:
+    """The same for users who live in one region."""
+    lives_in[:] = region
+    i = 0
+    for run in range(len(number)):
+        for _ in range(number[run]):
+            run_of[i] = run
+            i += 1
 
 
 @njit(cache=True, nogil=True)
 def _emit(
     user: Integers,
     code: Integers,
+    who: int,
+    run_of: Integers,
     lives_in: Integers,
-    next_user: Integers,
-    number: Integers,
     rooms: Integers,
     row: Integers,
     tickets: Integers,
@@ -322,33 +353,28 @@ def _emit(
     locality: float,
     state: Integers,
 ) -> int:
-    """Every user's stubs: each ticket as often as any other, up to one; returns how many there are."""
-    count = i = 0
-    for run in range(len(number)):
-        begin, d = tickets[row[run]], rooms[run]
+    """The stubs of users from ``who`` on, each ticket as often as any other, up to one; returns how many there are."""
+    count = 0
+    for i in range(len(run_of)):
+        run, home = run_of[i], lives_in[i] * types
+        begin = tickets[row[run]]
         there = tickets[row[run] + 1] - begin
-        often, more = d // there, d % there
-        for _ in range(number[run]):
-            r = np.int64(lives_in[i])
-            who = next_user[r]
-            next_user[r] += 1
-            i += 1
-            start = count
-            for _ in range(often):
-                for ticket in range(begin, begin + there):
-                    user[count] = who
-                    code[count] = r * types + ticket_type[ticket]
-                    count += 1
-            if more > 0:
-                step, at = there / more, (_next(state) >> np.uint64(11)) * 2.0**-53
-                for j in range(more):
-                    user[count] = who
-                    code[count] = r * types + ticket_type[begin + min(np.int64((j + at) * step), there - 1)]
-                    count += 1
-            if locality > 0.0:
-                for j in range(start, count):
-                    if (_next(state) >> np.uint64(11)) * 2.0**-53 < locality:
-                        code[j] = _below(state, regions) * types + code[j] % types
+        often, more, start = rooms[run] // there, rooms[run] % there, count
+        for _ in range(often):
+            for ticket in range(begin, begin + there):
+                user[count] = who + i
+                code[count] = home + ticket_type[ticket]
+                count += 1
+        if more > 0:
+            step, at = there / more, (draw_bits(state) >> np.uint64(11)) * 2.0**-53
+            for j in range(more):
+                user[count] = who + i
+                code[count] = home + ticket_type[begin + min(np.int64((j + at) * step), there - 1)]
+                count += 1
+        if locality > 0.0:
+            for j in range(start, count):
+                if (draw_bits(state) >> np.uint64(11)) * 2.0**-53 < locality:
+                    code[j] = draw_up_to(state, regions) * types + code[j] % types
     return count
 
 
@@ -387,7 +413,7 @@ def _sort(
 def _shuffle(user: Integers, code: Integers, begin: int, end: int, count: int, state: Integers) -> None:
     """Bring ``count`` of the stubs from ``begin`` to ``end``, drawn at random, to their front."""
     for at in range(begin, min(begin + count, end - 1)):
-        other = at + _below(state, end - at)
+        other = at + draw_up_to(state, end - at)
         user[at], user[other] = user[other], user[at]
         code[at], code[other] = code[other], code[at]
 
@@ -451,7 +477,7 @@ def _pair(
             _shuffle(user, code, stub, end, min(there, free), state)
         # Who there are too few of is shared out: the i-th place up to A gets floor((A * there + v) / free).
         take, before = min(there, free), 0
-        offset = _below(state, free) if 0 < there < free else 0
+        offset = draw_up_to(state, free) if 0 < there < free else 0
         for at in range(i, j):
             if take == 0:
                 break
@@ -488,173 +514,3 @@ def _pair(
         left += 1
         stub += 1
     return left
-
-
-@njit(cache=True, nogil=True)
-def _unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Integers, seed: np.uint64) -> None:
-    """Sort the users of every presence and mend repetitions, in place.
-
-    Who is in a presence is asked of its users as they were sorted at first, and of a set of those who came since; who
-    left since counts as if still there, which forbids a swap or two and spares a second set.
-    """
-    widest = 0
-    for p in range(len(blocks) - 1):
-        widest = max(widest, blocks[p + 1] - blocks[p])
-    spare = np.empty(widest, dtype=np.int32)
-    count = np.empty(1 << 11, dtype=np.int64)
-    repeats = np.zeros(len(servers) - 1, dtype=np.int64)
-    for s in range(len(servers) - 1):
-        if users[s + 1] - users[s] > 1 and servers[s + 1] - servers[s] > 1:
-            for p in range(servers[s], servers[s + 1]):
-                block = owner[blocks[p] : blocks[p + 1]]
-                _sort_users(block, spare, count)
-                for i in range(1, len(block)):
-                    repeats[s] += block[i] == block[i - 1]
-    total = repeats.sum()
-    if total == 0:
-        return
-    size = 16
-    while size < 4 * total:
-        size *= 2
-    came = np.full(size, -1, dtype=np.int64)
-    touched = np.zeros(len(blocks) - 1, dtype=np.bool_)
-    sorted_owner = owner.copy()
-    state = np.zeros(1, dtype=np.uint64)
-    for s in range(len(servers) - 1):
-        if repeats[s] == 0:
-            continue
-        state[0] = ~seed + np.uint64(s) * _MIX1
-        first, last = servers[s], servers[s + 1]
-        low, high = blocks[first], blocks[last]
-        budget = EFFORT * (high - low)
-        tries = min(TRIES, (high - low) // 4)  # where places are few all are looked at anyway
-        for p in range(first, last):
-            a, b = blocks[p], blocks[p + 1]
-            for i in range(a + 1, b):
-                who = sorted_owner[i]
-                if sorted_owner[i - 1] != who or owner[i] != who:
-                    continue
-                twice, at = False, i - 1
-                while at >= a and sorted_owner[at] == who and not twice:
-                    twice = owner[at] == who
-                    at -= 1
-                if not twice:
-                    continue
-                touched[p] = True
-                found = False
-                for attempt in range(min(budget, tries + min(high - low, SEARCHED))):
-                    budget -= 1
-                    if attempt < min(NEAR, tries):
-                        window = min((b - a + 8) << min(attempt // 3, 40), high - low)
-                        away = 1 + _below(state, window)
-                        partner = low + (b - 1 - low + away if away & 1 else a - low - away) % (high - low)
-                    elif attempt < tries:  # in a presence, not at a place, drawn at random: most are small
-                        other_presence = first + _below(state, last - first)
-                        size_there = blocks[other_presence + 1] - blocks[other_presence]
-                        partner = blocks[other_presence] + _below(state, size_there)
-                    else:
-                        partner = low + (b - low + attempt - tries) % (high - low)
-                    other = owner[partner]
-                    if a <= partner < b or _sits(sorted_owner, a, b, other) or _came(came, p, other):
-                        continue
-                    theirs = first + np.searchsorted(blocks[first : last + 1], partner, side="right") - 1
-                    if _sits(sorted_owner, blocks[theirs], blocks[theirs + 1], who) or _came(came, theirs, who):
-                        continue
-                    owner[i], owner[partner] = other, who
-                    _come(came, p, other)
-                    _come(came, theirs, who)
-                    touched[theirs] = True
-                    found = True
-                    break
-                if not found:  # others of the server, at first those of many rooms, for whom one more is little
-                    for attempt in range(TRIES + users[s + 1] - users[s]):
-                        other = (
-                            owner[low + _below(state, high - low)] if attempt < TRIES else users[s] + attempt - TRIES
-                        )
-                        if not (_sits(sorted_owner, a, b, other) or _came(came, p, other)):
-                            owner[i] = other
-                            _come(came, p, other)
-                            found = True
-                            break
-                if not found:  # only those who have left are missing
-                    for other in range(users[s], users[s + 1]):
-                        if other not in owner[a:b]:
-                            owner[i] = other
-                            break
-        for p in range(first, last):
-            if touched[p]:
-                _sort_users(owner[blocks[p] : blocks[p + 1]], spare, count)
-
-
-@njit(cache=True, nogil=True)
-def _sits(owner: Integers, begin: int, end: int, who: int) -> bool:
-    """Whether a user is in a sorted presence."""
-    while begin < end:
-        middle = (begin + end) // 2
-        if owner[middle] < who:
-            begin = middle + 1
-        elif owner[middle] > who:
-            end = middle
-        else:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _slot(came: Integers, key: np.int64) -> np.int64:
-    """Where a key of the set is, or would be: open addressing, linear probing."""
-    last = len(came) - 1
-    at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(24)) & last
-    while came[at] != key and came[at] != -1:
-        at = (at + 1) & last
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _came(came: Integers, presence: int, who: int) -> bool:
-    key = np.int64(presence) << 32 | np.int64(who)
-    return came[_slot(came, key)] == key
-
-
-@njit(cache=True, nogil=True)
-def _come(came: Integers, presence: int, who: int) -> None:
-    key = np.int64(presence) << 32 | np.int64(who)
-    came[_slot(came, key)] = key
-
-
-@njit(cache=True, nogil=True)
-def _sort_users(block: Integers, spare: Integers, count: Integers) -> None:
-    """Sort the users of a presence in place: by insertion, or by radix of their distance to the first."""
-    size = len(block)
-    if size < _SHORT:
-        for i in range(1, size):
-            who, at = block[i], i
-            while at > 0 and block[at - 1] > who:
-                block[at] = block[at - 1]
-                at -= 1
-            block[at] = who
-        return
-    first, last = block[0], block[0]
-    for who in block:
-        first, last = min(first, who), max(last, who)
-    bits = 8 if size < 1 << 11 else 11
-    mask = (1 << bits) - 1
-    source, target = block, spare[:size]
-    shift = 0
-    while (last - first) >> shift > 0:
-        count[: mask + 1] = 0
-        for i in range(size):
-            count[((source[i] - first) >> shift) & mask] += 1
-        upto = 0
-        for digit in range(mask + 1):
-            here = count[digit]
-            count[digit] = upto
-            upto += here
-        for i in range(size):
-            digit = ((source[i] - first) >> shift) & mask
-            target[count[digit]] = source[i]
-            count[digit] += 1
-        source, target = target, source
-        shift += bits
-    if (shift // bits) % 2 == 1:
-        block[:] = source

@@ -51,7 +51,8 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
         type=of_row,
         region=placement.region,
     )
-    owner = fill(places, stubs, _levels(model, plan), draw_seed(rng))
+    stays = plan.scenario.growth.locality == 0.0 and not np.any(placement.types.region == EVERYWHERE)
+    owner = fill(places, stubs, _levels(model, plan, stays), draw_seed(rng))
     offsets = offsets_of(np.bincount(room, np.diff(places.blocks), minlength=plan.rooms).astype(np.int64))
     home = np.repeat(np.arange(plan.servers, dtype=index_dtype(plan.servers)), n)
     federation = Federation(plan.servers, home, offsets, by_room(owner, places.blocks, room, offsets))
@@ -65,9 +66,11 @@ def _tickets(model: Model) -> tuple[Integers, Integers]:
     return offsets_of(d), np.repeat(profiles.type, profiles.number).astype(np.int32)
 
 
-def _levels(model: Model, plan: Plan) -> Levels:
-    """The type in its region; the type in rooms of every region; where there are several regions the community and the
-    class of k in the region; then the type, the community, the kind anywhere; by the kind in order.
+def _levels(model: Model, plan: Plan, stays: bool) -> Levels:
+    """The type in its region; where there are several the community and the class of k there; then the type, the
+    community, the kind anywhere; by the kind in order.
+
+    ``stays``: nobody leaves a region, and every room is of one. Else rooms of every region come second.
     """
     table, regions = model.types, plan.regions
     types = len(table.kind)
@@ -87,8 +90,12 @@ def _levels(model: Model, plan: Plan) -> Levels:
 
     community, kind, servers = rank(table.community), rank(table.kind), rank(table.kind // STEP)
     levels = [at_home(np.arange(types))]
-    levels += [(np.where(anywhere, type_, nobody), type_)]
-    levels += [at_home(community), at_home(servers)] if regions > 1 else []
+    near = [at_home(community), at_home(servers)] if regions > 1 else []
+    if stays:
+        levels += near
+    n_home = len(levels) if stays else 0
+    if not stays:
+        levels += [(np.where(anywhere, type_, nobody), type_), *near]
     levels += [wherever(np.arange(types)), wherever(community), wherever(kind)]
     places, stubs = (np.array(keys, dtype=np.int32) for keys in zip(*levels, strict=True))
-    return Levels(places, stubs, types, regions, plan.head_copies, plan.scenario.growth.locality)
+    return Levels(places, stubs, n_home, types, regions, plan.head_copies, plan.scenario.growth.locality)
