@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from fedgen.federation import Federation
-from fedgen.ragged import offsets_of
+from fedgen.ragged import offsets_of, order_of
 from fitting.company import meetings
 from gen.matching import draw_below
 from gen.streams import Stage, draw_seed
@@ -56,7 +56,7 @@ def reunite_servers(
         return server
     k = np.bincount(room, minlength=plan.rooms)
     u = np.bincount(room, weights=users, minlength=plan.rooms).astype(np.int64)
-    order = np.argsort(room, kind="stable")
+    order = order_of(room)
     slots = [_classes(alike[room[order]], users[order]) for alike in _alike(types, k, u)]
     looked_at = k <= company.most_servers
     met = meetings(k[looked_at])
@@ -109,7 +109,7 @@ def _near(size: Integers) -> Integers:
 
 def _classes(*columns: Integers) -> Integers:
     """One number for every distinct row."""
-    order = np.lexsort(columns)
+    order = order_of(*columns)
     new = np.zeros(len(order), dtype=bool)
     for column in columns:
         new[1:] |= column[order][1:] != column[order][:-1]

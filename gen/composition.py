@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.ragged import offsets_of, take
+from fedgen.ragged import offsets_of, order_of, take
 from fitting.classes import size_class
 from gen.inheritance import inherit
 from gen.matching import match
@@ -176,7 +176,7 @@ def _deal_heads(
         (lambda at: finest_wanted[at], *wanted.levels(plan.regions)),
         rng,
     )
-    order = np.argsort(finest, kind="stable")
+    order = order_of(finest)
     matching = match(
         blocks=offsets_of(sizes),
         block_group=np.zeros(len(usual), dtype=np.int64),

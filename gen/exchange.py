@@ -40,8 +40,8 @@ _ROUNDING = 1e-3  # sizes are whole, so that nothing grows by exactly what was a
 
 
 def pool_size(count: int) -> int:
-    """How many tuples to draw for ``count`` places."""
-    return count + max(20_000, count // 4)
+    """How many tuples to draw for ``count`` places: 20,000 at least, and half as many more as there are places."""
+    return count + max(20_000 - count, count // 2)
 
 
 def exchange(pool: NDArray[np.number[Any]], count: int, goal: Floats, rng: np.random.Generator) -> Integers:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedgen.ragged import offsets_of
+from fedgen.ragged import offsets_of, order_of
 from gen.apportion import apportion
 
 if TYPE_CHECKING:
@@ -110,4 +110,5 @@ def use_tickets(
 
 
 def _sorted(keys: Sequence[Integers], rng: np.random.Generator) -> Integers:
-    return np.lexsort((rng.random(len(keys[0])), *keys[::-1]))
+    shuffled = rng.permutation(len(keys[0]))
+    return shuffled[order_of(*(key[shuffled] for key in keys))]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from fedgen.ragged import order_of
+
 if TYPE_CHECKING:
     from fedgen.federation import Integers
 
@@ -81,7 +83,7 @@ def match(
     order = slot_order
     if stub_weight is not None:
         group = np.repeat(np.arange(len(group_slots) - 1), np.diff(group_slots))
-        order = slot_order[np.lexsort((weight[stub_order], group))]
+        order = slot_order[order_of(group, weight[stub_order])]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order), dtype=order.dtype)
     key = np.uint64(seed)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from fedgen.ragged import order_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -53,7 +55,7 @@ def _sorted(free: Integers, kind: Level, rng: np.random.Generator) -> tuple[Inte
     """What is free, by kind, random among equals, and those kinds."""
     shuffled = rng.permutation(free)
     kinds = kind(shuffled)
-    order = np.argsort(kinds, kind="stable")
+    order = order_of(kinds)
     return shuffled[order], kinds[order]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from fedgen.ragged import offsets_of, take
+from fedgen.ragged import offsets_of, order_of, take
 from fitting.classes import nearest_kind
 from gen.apportion import apportion, bend, reconcile
 from gen.company import reunite_servers
@@ -72,7 +72,7 @@ def place(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> Placement
     room = np.concatenate((rooms.head_room, room))
     users = np.concatenate((rooms.head_users, users))
     server = reunite_servers(server, room, users, n_heads, plan, model, rooms.types)
-    order = np.argsort(server * np.int64(plan.rooms) + room)
+    order = order_of(server, room)
     n = np.concatenate((plan.head_users, servers.users))
     offsets = offsets_of(np.bincount(server, minlength=plan.servers))
     users = _enough(users[order], offsets, n, plan.stream(Stage.COUNTS))
@@ -129,7 +129,7 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
         (lambda at: exactly[at], *wanted.levels(plan.regions)[:-1], lambda at: most_alike[at]),
         rng,
     )
-    order = np.argsort(by_count, kind="stable")
+    order = order_of(by_count)
     matching = match(
         blocks=places,
         block_group=np.zeros(plan.rooms, dtype=np.int64),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedgen.federation import Federation, index_dtype
-from fedgen.ragged import offsets_of
+from fedgen.ragged import offsets_of, order_of
 from fitting.classes import STEP
 from gen.company import reunite_users
 from gen.degrees import draw_degrees
@@ -35,7 +35,7 @@ def seat(model: Model, plan: Plan, placement: Placement) -> Federation:
     region = placement.types.region[placement.room]
     region = np.where(region == EVERYWHERE, plan.regions, region)
     code = region * types + placement.types.type[placement.room]
-    by_code = np.argsort(placement.server * np.int64((plan.regions + 1) * types) + code, kind="stable")
+    by_code = order_of(placement.server, code)
     room = placement.room[by_code]
     places = Places(placement.offsets, offsets_of(placement.users[by_code]), code[by_code].astype(np.int32))
     degrees = draw_degrees(model, plan, placement)
