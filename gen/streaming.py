@@ -20,79 +20,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedgen.errors import OutputError
-from fedgen.io.directory import Counts, File, part_path
-from fedgen.io.parts import begin, finish, listed, put
+from fedgen.io.directory import Counts
+from fedgen.io.parts import begin, finish, put
 from fedgen.io.store import is_url, open_store
 from fedgen.progress import silent
-from gen.districts import Districts, district, divide
+from gen.districts import Districts, divide
 from gen.executors import executor
 from gen.memory import check_memory
-from gen.projection import degrees, project
-from gen.sample import draw_district
+from gen.parts import HEAD_ROWS, Drawn, HeadRuns, Work, draw_part, draw_part_into, head_parts, put_heads, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
-    from fedgen.federation import Federation, Integers, Presences
-    from fedgen.io.store import Place, Store
+    from fedgen.federation import Integers
+    from fedgen.io.store import Place
     from fedgen.progress import Progress
     from fitting.model import Model
     from gen.plan import Plan
 
-HEAD_ROWS = 1 << 20
-"""Rows of a part of head servers' users."""
 _AIR = 1.02
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What the tasks of a federation have in common.
-
-    Attributes:
-        place: of the directory.
-        model, plan, districts: what is drawn.
-        held: names of the parts that are there already.
-    """
-
-    place: Place
-    model: Model
-    plan: Plan
-    districts: Districts
-    held: frozenset[str]
-
-    def parts(self, c: int) -> tuple[str, str, str]:
-        """The names of the parts of a district: memberships, presences, users of its body."""
-        return (
-            part_path("memberships", c),
-            part_path("presences", c),
-            part_path("users", _head_parts(self.districts) + c),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """What comes back of a district.
-
-    Attributes:
-        files: its parts.
-        server_users, server_rooms: (S_c,) n and m, head servers first.
-        room_users, room_servers: (R_c,) u and k.
-        head, number, rooms: (N,) runs of the users of head servers, in the order of their ids: the server, how many
-            users, and the d of each.
-        transactions: all that its servers send, at message rate 1 per user.
-    """
-
-    files: tuple[File, ...]
-    server_users: Integers
-    server_rooms: Integers
-    room_users: Integers
-    room_servers: Integers
-    head: Integers
-    number: Integers
-    rooms: Integers
-    transactions: float
 
 
 @dataclass(frozen=True)
@@ -246,147 +194,6 @@ def estimate(model: Model, plan: Plan) -> Estimate:
     )
 
 
-def draw_part(work: Work, c: int) -> Drawn:
-    """A task: draw a district and write its parts, or read what is needed of those that are there."""
-    store = open_store(work.place)
-    names = work.parts(c)
-    if work.held.issuperset(names):
-        return _read_again(store, work, c)
-    return draw_part_into(store, work, c)
-
-
-def draw_part_into(store: Any, work: Work, c: int) -> Drawn:
-    """Draw a district and write its parts."""
-    districts = work.districts
-    federation = draw_district(work.model, district(work.plan, districts, c))
-    d = degrees(federation)
-    p = project(federation, d)
-    k = np.diff(p.offsets)
-    tables = _tables(federation, p, d, work, c)
-    parts = zip(("memberships", "presences", "users"), (c, c, _head_parts(districts) + c), strict=True)
-    files = tuple(put(store, name, tables[name], part) for name, part in parts)
-    return Drawn(
-        files,
-        _small(federation.users_per_server),
-        _small(np.bincount(p.server, minlength=federation.n_servers)),
-        _small(federation.users_per_room),
-        _small(k),
-        *_runs(districts, c, d),
-        _transactions(p.weight, k),
-    )
-
-
-def _small(sizes: Integers) -> Integers:
-    """Sizes within a district, which are all that is kept of it: as few bytes as they need."""
-    return sizes.astype(np.int32)
-
-
-def _transactions(weight: Any, k: Integers) -> float:
-    """What the servers of rooms send: each presence its weight to all others of its room (paper, equation 2)."""
-    return float(weight @ np.repeat(k - 1, k))
-
-
-def _runs(districts: Districts, c: int, d: Integers) -> tuple[Integers, Integers, Integers]:
-    """(head, number, d) of the runs of users of head servers, who are a district's first."""
-    n = districts.head_users[:, c + 1] - districts.head_users[:, c]
-    head, d = np.repeat(np.arange(len(n)), n), d[: n.sum()]
-    first = np.flatnonzero(np.concatenate((np.ones(min(len(d), 1), bool), (d[1:] != d[:-1]) | (head[1:] != head[:-1]))))
-    return _small(head[first]), _small(np.diff(first, append=len(d))), _small(d[first])
-
-
-def _tables(federation: Federation, p: Presences, d: Integers, work: Work, c: int) -> dict[str, pa.Table]:
-    """The parts of a district, with the ids of the whole federation."""
-    plan, districts = work.plan, work.districts
-    user, server, first_room = districts.users(c), districts.server_ids(c), int(districts.rooms[c])
-    user = user.astype(np.min_scalar_type(plan.users - 1))
-    room = np.arange(first_room, first_room + federation.n_rooms, dtype=np.min_scalar_type(plan.rooms - 1))
-    of_heads = int((districts.head_users[:, c + 1] - districts.head_users[:, c]).sum())
-
-    return {
-        "memberships": _table(
-            user=(user[federation.membership_user], plan.users - 1),
-            room=(np.repeat(room, federation.users_per_room), plan.rooms - 1),
-        ),
-        "presences": _table(
-            server=(server[p.server], plan.servers - 1),
-            room=(room[p.room], plan.rooms - 1),
-            users=(p.users, plan.users),
-        ).append_column("weight", [p.weight]),
-        "users": _table(
-            user=(user[of_heads:], plan.users - 1),
-            server=(server[federation.user_server[of_heads:]], plan.servers - 1),
-            rooms=(d[of_heads:], plan.rooms),
-        ),
-    }
-
-
-def _table(**columns: tuple[Integers, int]) -> pa.Table:
-    """Columns of ids, each with the largest there may be, in the narrowest unsigned types."""
-    import pyarrow
-
-    return pyarrow.table(
-        {name: values.astype(np.min_scalar_type(max(top, 0)), copy=False) for name, (values, top) in columns.items()}
-    )
-
-
-def _read_again(store: Store, work: Work, c: int) -> Drawn:
-    """What :func:`draw_part_into` returns, from the parts."""
-    districts = work.districts
-    names = work.parts(c)
-    memberships, presences, users = (_columns(store, name) for name in names)
-    n_heads = len(districts.head_users)
-    ids = districts.users(c)
-    body_first = int(districts.servers[c]) + n_heads
-    first_room, n_rooms = int(districts.rooms[c]), int(districts.rooms[c + 1] - districts.rooms[c])
-    server, room = presences["server"].astype(np.int64), presences["room"].astype(np.int64) - first_room
-    n_servers = n_heads + int(districts.servers[c + 1] - districts.servers[c])
-    local = np.where(server < n_heads, server, server - body_first + n_heads)
-    n = np.bincount(users["server"].astype(np.int64) - body_first + n_heads, minlength=n_servers)
-    n[:n_heads] = districts.head_users[:, c + 1] - districts.head_users[:, c]
-    k = np.bincount(room, minlength=n_rooms)
-    u = np.bincount(room, presences["users"], minlength=n_rooms).astype(np.int64)
-    member = memberships["user"].astype(np.int64)
-    d = np.bincount(np.searchsorted(ids, member), minlength=len(ids))
-    return Drawn(
-        tuple(listed(store, name) for name in names),
-        _small(n),
-        _small(np.bincount(local, minlength=n_servers)),
-        _small(u),
-        _small(k),
-        *_runs(districts, c, d),
-        _transactions(presences["weight"], k),
-    )
-
-
-def _columns(store: Store, name: str) -> dict[str, Any]:
-    import pyarrow
-    from pyarrow import parquet
-
-    table = parquet.read_table(pyarrow.BufferReader(store.read(name)))
-    return {column: table.column(column).to_numpy() for column in table.column_names}
-
-
-@dataclass(frozen=True, eq=False)
-class HeadRuns:
-    """A part of the users of head servers, in runs of alike ones.
-
-    Attributes:
-        part: its number.
-        first: the first id.
-        number, server, rooms: (N,) users of each run, their server, and d.
-    """
-
-    part: int
-    first: int
-    number: Integers
-    server: Integers
-    rooms: Integers
-
-
-def _head_parts(districts: Districts) -> int:
-    return -(-districts.of_heads // HEAD_ROWS)
-
-
 def _head_runs(districts: Districts, drawn: Sequence[Drawn]) -> list[HeadRuns]:
     """The parts of the users of head servers, from what came back of the districts."""
     columns = ("head", "number", "rooms")
@@ -394,26 +201,13 @@ def _head_runs(districts: Districts, drawn: Sequence[Drawn]) -> list[HeadRuns]:
     order = np.argsort(head, kind="stable")
     ends = np.cumsum(number[order], dtype=np.int64)
     parts = []
-    for part in range(_head_parts(districts)):
+    for part in range(head_parts(districts)):
         low, high = part * HEAD_ROWS, min((part + 1) * HEAD_ROWS, districts.of_heads)
         first, last = np.searchsorted(ends, (low, high - 1), side="right")
         runs = order[first : last + 1]
         sizes = np.diff(np.minimum(ends[first : last + 1], high), prepend=low)
         parts.append(HeadRuns(part, low, sizes, head[runs], rooms[runs]))
     return parts
-
-
-def put_heads(work: Work, runs: HeadRuns) -> File:
-    """A task: write a part of the users of head servers."""
-    store, name, plan = open_store(work.place), part_path("users", runs.part), work.plan
-    if name in work.held:
-        return listed(store, name)
-    rows = _table(
-        user=(runs.first + np.arange(int(runs.number.sum())), plan.users - 1),
-        server=(np.repeat(runs.server, runs.number), plan.servers - 1),
-        rooms=(np.repeat(runs.rooms, runs.number), plan.rooms),
-    )
-    return put(store, "users", rows, runs.part)
 
 
 def _whole_tables(plan: Plan, districts: Districts, drawn: Sequence[Drawn]) -> dict[str, pa.Table]:
@@ -428,12 +222,12 @@ def _whole_tables(plan: Plan, districts: Districts, drawn: Sequence[Drawn]) -> d
         return np.concatenate([getattr(part, name) for part in drawn])
 
     return {
-        "servers": _table(
+        "servers": table(
             server=(np.arange(plan.servers), plan.servers - 1),
             users=(servers("server_users"), plan.users),
             rooms=(servers("server_rooms"), plan.rooms),
         ),
-        "rooms": _table(
+        "rooms": table(
             room=(np.arange(plan.rooms), plan.rooms - 1),
             users=(rooms("room_users"), plan.users),
             servers=(rooms("room_servers"), plan.servers),
