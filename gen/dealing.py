@@ -9,7 +9,7 @@ sums miss by a little, and :func:`gen.apportion.apportion` mends them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -89,6 +89,27 @@ def _deal(
         waiting = 0
         for i in range(len(rest)):
             value = rest[i]
+            if value == 1:
+                # The many ones in one go: to whoever lacks, in proportion to what is lacked (systematic sampling).
+                ones = np.int64(np.searchsorted(-rest[i:], 0, side="left"))
+                able: Any = np.int64(0)
+                for g in mine:
+                    able += max(min(lacks[g], free[g]), 0) if caps[g] >= 1 else 0
+                taken, before = min(ones, able), np.int64(0)
+                offset = draw_below(seed, counter, max(able, 1))
+                counter += 2
+                for g in mine:
+                    could = max(min(lacks[g], free[g]), 0) if caps[g] >= 1 else 0
+                    if could > 0:
+                        got = ((before + could) * taken + offset) // able - (before * taken + offset) // able
+                        before += could
+                        dealt[place[g] : place[g] + got] = 1
+                        place[g] += got
+                        free[g] -= got
+                        lacks[g] -= got
+                rest[waiting : waiting + ones - taken] = 1
+                rest[waiting + ones - taken : waiting + len(rest) - i - taken] = 0
+                break
             done = False
             if value > 0 and len(mine) > 1 and upto[-1] > 0:
                 for _ in range(TRIES):

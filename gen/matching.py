@@ -14,7 +14,7 @@ exact, two degrees change by one; :class:`Matching` says where.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -155,6 +155,7 @@ def _unrepeat(
     enough for one, and of the block itself, slot by slot, where it is not.
     """
     seen = np.full(group_owners[-1], -1, dtype=np.int64)
+    alike = _runs(stub, weight, order, group_slots)
     bits = np.zeros(0, dtype=np.uint64)
     repeats = [0 for _ in range(0)]  # numba learns the type from the dead loop
     weighted = len(weight) > 0
@@ -178,7 +179,6 @@ def _unrepeat(
                 for slot in range(blocks[block], blocks[block + 1]):
                     _set(bits, (block - first_block) * width + stub_owner[stub[slot]] - first_owner)
         budget = EFFORT * size
-        near = TRIES + min(size, SEARCHED)
         for block in range(first_block, last_block):
             repeats.clear()
             for slot in range(blocks[block], blocks[block + 1]):
@@ -191,19 +191,27 @@ def _unrepeat(
                         _set(bits, (block - first_block) * width + owner - first_owner)
             for slot in repeats:
                 owner = stub_owner[stub[slot]]
-                start = np.int64(rank[slot]) - low
+                start = np.int64(rank[slot])
+                # Among stubs of equal weight first, then among all.
+                among: Any = np.int64(low)
+                width_of: Any = np.int64(size)
+                step: Any = 0
+                if weighted:
+                    among, width_of = alike[start, 0], alike[start, 1] - alike[start, 0]
+                near = TRIES + min(width_of, SEARCHED) if width_of > 1 else 0
                 for attempt in range(min(budget, near + (TRIES if weighted else 0))):
                     budget -= 1
-                    if attempt < TRIES:
-                        window = min(np.int64(8) << min(attempt // 3, 40), size)
-                        step = draw_below(seed, counter, 2 * window + 1) - window
-                        counter += 1
-                    elif attempt < near:
-                        step = attempt - TRIES + 1
-                    else:
+                    if attempt >= near:
+                        among, width_of = np.int64(low), np.int64(size)
                         step = draw_below(seed, counter, size)
                         counter += 1
-                    partner = order[low + (start + step) % size]
+                    elif attempt < TRIES:
+                        window = min(np.int64(8) << min(attempt // 3, 40), width_of)
+                        step = draw_below(seed, counter, 2 * window + 1) - window
+                        counter += 1
+                    else:
+                        step = attempt - TRIES + 1
+                    partner = order[among + (start - among + step) % width_of]
                     other = stub_owner[stub[partner]]
                     if seen[other] == block:
                         continue
@@ -222,6 +230,22 @@ def _unrepeat(
                     stub[slot], stub[partner] = stub[partner], stub[slot]
                     seen[other] = block
                     break
+
+
+@njit(cache=True)
+def _runs(stub: Integers, weight: Integers, order: Integers, group_slots: Integers) -> Integers:
+    """Where the stubs of equal weight about each position of the order begin and end, (N, 2); none without weights."""
+    runs = np.zeros((len(order) if len(weight) else 0, 2), dtype=np.int64)
+    if len(weight) == 0:
+        return runs
+    for group in range(len(group_slots) - 1):
+        begin = group_slots[group]
+        for at in range(group_slots[group], group_slots[group + 1]):
+            if at + 1 == group_slots[group + 1] or weight[stub[order[at + 1]]] != weight[stub[order[at]]]:
+                runs[begin : at + 1, 0] = begin
+                runs[begin : at + 1, 1] = at + 1
+                begin = at + 1
+    return runs
 
 
 @njit(cache=True)

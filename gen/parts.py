@@ -130,8 +130,8 @@ def _tables(federation: Federation, p: Presences, d: Integers, work: Work, c: in
     """The parts of a district, with the ids of the whole federation."""
     plan, districts = work.plan, work.districts
     user, server, first_room = districts.users(c), districts.server_ids(c), int(districts.rooms[c])
-    user = user.astype(np.min_scalar_type(plan.users - 1))
-    room = np.arange(first_room, first_room + federation.n_rooms, dtype=np.min_scalar_type(plan.rooms - 1))
+    user = user.astype(_narrowest(plan.users - 1))
+    room = np.arange(first_room, first_room + federation.n_rooms, dtype=_narrowest(plan.rooms - 1))
     of_heads = int((districts.head_users[:, c + 1] - districts.head_users[:, c]).sum())
 
     return {
@@ -152,13 +152,16 @@ def _tables(federation: Federation, p: Presences, d: Integers, work: Work, c: in
     }
 
 
+def _narrowest(top: int) -> np.dtype[Any]:
+    """The narrowest unsigned type that holds ``top``."""
+    return np.min_scalar_type(max(top, 0))
+
+
 def table(**columns: tuple[Integers, int]) -> pa.Table:
     """Columns of ids, each with the largest there may be, in the narrowest unsigned types."""
     import pyarrow
 
-    return pyarrow.table(
-        {name: values.astype(np.min_scalar_type(max(top, 0)), copy=False) for name, (values, top) in columns.items()}
-    )
+    return pyarrow.table({name: values.astype(_narrowest(top), copy=False) for name, (values, top) in columns.items()})
 
 
 def _read_again(store: Store, work: Work, c: int) -> Drawn:
@@ -225,9 +228,10 @@ def put_heads(work: Work, runs: HeadRuns) -> File:
     store, name, plan = open_store(work.place), part_path("users", runs.part), work.plan
     if name in work.held:
         return listed(store, name)
+    last = runs.first + int(runs.number.sum())
     rows = table(
-        user=(runs.first + np.arange(int(runs.number.sum())), plan.users - 1),
-        server=(np.repeat(runs.server, runs.number), plan.servers - 1),
-        rooms=(np.repeat(runs.rooms, runs.number), plan.rooms),
+        user=(np.arange(runs.first, last, dtype=_narrowest(plan.users - 1)), plan.users - 1),
+        server=(np.repeat(runs.server.astype(_narrowest(plan.servers - 1)), runs.number), plan.servers - 1),
+        rooms=(np.repeat(runs.rooms.astype(_narrowest(plan.rooms)), runs.number), plan.rooms),
     )
     return put(store, "users", rows, runs.part)

@@ -101,10 +101,9 @@ def _place_body(model: Model, plan: Plan, rooms: Rooms, servers: Servers) -> tup
     # Where places are of any region, or stubs go to any, only how many there are of each type can be weighed.
     regional = plan.scenario.growth.locality == 0.0 and rooms.types.region.min(initial=0) >= 0
     offered = RoomTypes(model.types, table.type[entry], servers.region[owner])
-    codes = [types.in_region if regional else types.type for types in (offered, rooms.types)]
-    kinds, place = np.unique(np.concatenate(codes), return_inverse=True)
-    there = np.bincount(place[len(entry) :], weights=rooms.body_servers, minlength=len(kinds))
-    used = use_tickets(table.number[entry], owner, servers.rooms, rng, place[: len(entry)], there)
+    place, of_room = (types.in_region if regional else types.type for types in (offered, rooms.types))
+    there = np.bincount(of_room, rooms.body_servers, minlength=int(place.max(initial=0)) + 1)
+    used = use_tickets(table.number[entry], owner, servers.rooms, rng, place, there)
     ticket = np.repeat(entry, used)
     spare = servers.memberships - servers.rooms
     most = (servers.users - 1)[stub_owner]
