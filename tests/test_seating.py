@@ -86,7 +86,8 @@ class Case:
         for presences, (first, end) in zip(found, pairwise(stubs.users.tolist()), strict=True):
             for who in presences:
                 assert who == sorted(set(who))
-                assert first <= who[0] and who[-1] < end
+                assert first <= who[0]
+                assert who[-1] < end
         return found
 
     def changed(self, found: list[list[list[int]]]) -> list[int]:
@@ -333,7 +334,7 @@ class TestLookUp:
         _look_up(lookup, code, blocks, types, regions, copies, copy)
 
         ours = list(range(copy, regions, copies))
-        weight = Counter({region: 0 for region in ours})
+        weight = Counter(dict.fromkeys(ours, 0))
         for c, count in presences:
             if c // types in weight:
                 weight[c // types] += count
