@@ -223,7 +223,7 @@ class TestSample:
         assert capsys.readouterr().out.count('"servers": 3000') == 2
         assert listed(Folder(tmp_path / "url")) == listed(Folder(tmp_path / "folder"))
         assert run([*words, "-o", url]) == 1
-        assert "exists" in capsys.readouterr().err
+        assert f"{url}: exists; choose another name" in capsys.readouterr().err
         assert run([*words, "-o", url, "--force"]) == 0
 
     @pytest.mark.parametrize(
