@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +25,6 @@ from tests.test_streaming import listed, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SHARED = {"base": 100}
 
@@ -53,6 +54,22 @@ def die(_: object, item: int) -> int:
     if item == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return item
+
+
+def once_deadly(shared: dict[str, int], item: tuple[str, int]) -> int:
+    """Kills the worker, once."""
+    folder, number = item
+    mark = Path(folder) / str(number)
+    if number == 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shared["base"] + number
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def ignores_interrupts(_: object, item: int) -> bool:  # noqa: ARG001
@@ -203,6 +220,42 @@ class TestDask:
                 list(do(wrong, range(6)))
             with pytest.raises(WorkerError, match="lost again and again"), executor(SHARED, 1, address) as do:
                 list(do(die, [3]))
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_the_only_worker_killed_changes_nothing(self, tmp_path: Path) -> None:
+        """What all tasks share was there alone; it is made again."""
+        with cluster(1) as there, executor(SHARED, 1, there.scheduler_address) as do:
+            results = do(once_deadly, [(str(tmp_path), i) for i in range(4)])
+            assert dict(results) == {i: 100 + i for i in range(4)}
+        assert (tmp_path / "2").exists()
+
+    @pytest.mark.slow
+    def test_a_lost_scheduler_is_one_line(self, tmp_path: Path) -> None:
+        port = free_port()
+        dask = [sys.executable, "-m", "dask"]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        address = f"tcp://127.0.0.1:{port}"
+        scheduler = subprocess.Popen([*dask, "scheduler", "--port", str(port), "--no-dashboard"], **quiet)
+        options = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        worker = subprocess.Popen([*dask, "worker", address, *options], **quiet, cwd=tmp_path)
+        words = ["sample", "--servers", "120000", "-q", "-o", str(tmp_path / "out"), "--dask", address]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedgen.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            until(lambda: any((tmp_path / "out/memberships").glob("part-*")) or process.poll() is not None, 120)
+            assert process.poll() is None
+            scheduler.kill()
+            out, err = process.communicate(timeout=60)
+        finally:
+            for each in (process, scheduler, worker):
+                each.kill()
+                each.wait()
+        assert (process.returncode, out) == (1, "")
+        assert is_one_error_line(err)
+        assert "scheduler was lost" in err
+        assert not (tmp_path / "out/manifest.json").exists()
 
     @pytest.mark.parametrize(
         ("address", "code", "part"),
