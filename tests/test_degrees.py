@@ -200,10 +200,12 @@ class TestOfHead:
         bulk = measured < law.xmin
         of_bulk = d < law.xmin
         # As many of the tail as have its ranks.
-        n_bulk = sum(1 for rank in range(n) if (2 * rank + 1) * number.sum() // (2 * n) < number[bulk].sum())
+        there = int(number.sum())
+        inherits = (2 * np.arange(n) + 1) * there // (2 * n)
+        n_bulk = np.count_nonzero(inherits < number[bulk].sum())
         assert often[of_bulk].sum() == n_bulk
-        values, there = _merged(measured[bulk], number[bulk])
-        expected = n_bulk * there / there.sum()
+        values, often_there = _merged(measured[bulk], number[bulk])
+        expected = n_bulk * often_there / often_there.sum()
         found = dict(zip(d.tolist(), often.tolist(), strict=True))
         observed = np.array([found.get(value, 0) for value in values.tolist()])
         rare = expected < 10

@@ -100,9 +100,12 @@ class TestDivide:
         plan = make_plan(model, servers=89_034, users=users)
         assert 0 < plan.users - plan.head_users.sum() - (plan.servers - len(plan.head_users)) < 10
         is_a_partition(plan)
+
+    def test_they_can_be_drawn(self, model: Model) -> None:
+        plan = make_plan(model, servers=89_034, users=184_911)
         drawn = draw(model, plan)
         drawn.check()
-        assert (drawn.n_servers, drawn.n_users) == (plan.servers, users)
+        assert (drawn.n_servers, drawn.n_users) == (plan.servers, plan.users)
 
     def test_by_memberships(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(divide(plan)) == 24 // REGIONS
