@@ -92,13 +92,10 @@ def divide(plan: Plan) -> Districts:
         return np.rint(regions * (total / plan.regions)).astype(np.int64)
 
     of_heads = np.array([share(int(users)) for users in plan.head_users], dtype=np.int64).reshape(-1, count + 1)
-    return Districts(
-        regions,
-        share(plan.servers - len(plan.head_users)),
-        share(plan.rooms),
-        of_heads,
-        share(plan.users - int(plan.head_users.sum())),
-    )
+    servers = plan.servers - len(plan.head_users)
+    # One for each server, however the others are rounded.
+    body_users = share(servers) + share(plan.users - int(plan.head_users.sum()) - servers)
+    return Districts(regions, share(servers), share(plan.rooms), of_heads, body_users)
 
 
 def _apart(plan: Plan) -> bool:

@@ -6,6 +6,7 @@ else, so it does not matter who does it, in which order, or how often.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -49,8 +50,9 @@ def executor(shared: Any, jobs: int, dask: str | None = None) -> Iterator[Execut
     """
     if dask is not None:
         with _cluster(dask, jobs) as client:
-            [scattered] = client.scatter([shared], broadcast=True, hash=False)
-            yield lambda task, items: _on_cluster(client, task, scattered, items)
+            # As a task, whose result is made again when the worker that has it is lost; scattered data would be gone.
+            there = client.submit(_itself, shared, pure=False)
+            yield lambda task, items: _on_cluster(client, task, there, items)
     elif jobs <= 1:
         yield lambda task, items: ((i, task(shared, item)) for i, item in enumerate(items))
     else:
@@ -118,9 +120,12 @@ def _cluster(address: str, jobs: int) -> Iterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise UsageError("--dask needs Dask; pip install 'fedgen[dask]', or leave it out") from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what goes wrong is told by us, in one line
     if address == "local":
         with (
-            LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(
+                n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client
@@ -136,6 +141,10 @@ def _cluster(address: str, jobs: int) -> Iterator[Any]:
         yield client
 
 
+def _itself(shared: Any) -> Any:
+    return shared
+
+
 def _on_cluster(client: Any, task: Task, shared: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
     from distributed import KilledWorker
     from distributed import as_completed as completed
@@ -144,6 +153,11 @@ def _on_cluster(client: Any, task: Task, shared: Any, items: Sequence[Any]) -> I
     position = {future.key: i for i, future in enumerate(futures)}
     try:
         for future, result in completed(futures, with_results=True):
+            if future.cancelled():  # not by us; Dask hands out the reason as if it were the result
+                raise WorkerError(
+                    "the cluster dropped what it was given, most likely since its scheduler was lost; "
+                    "the same command goes on from there"
+                )
             yield position[future.key], result
     except KilledWorker:
         raise WorkerError(

@@ -7,7 +7,10 @@ are processes, and of all others the sizes of servers and rooms; one that stays 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fedgen.errors import InfeasibleError
 from gen.decentralization import movers_of
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _ROW, _PRESENCE, _SIZE = 60, 200, 48
 _HELD_ROW, _HELD_PRESENCE = 24, 48
 _MOVED_ROW = 60
+_SURE = 0.97  # of the memory: what is named shall fit, however its sizes are rounded
+_SIZES = ("servers", "users", "rooms", "memberships", "presences")
 
 
 def check_memory(model: Model, plan: Plan, *, whole: bool, processes: int = 1) -> None:
@@ -34,20 +39,38 @@ def check_memory(model: Model, plan: Plan, *, whole: bool, processes: int = 1) -
     Raises:
         InfeasibleError: tells how much would fit.
     """
+    moved = movers_of(model, plan) if whole else 0
+    needed = _needed(plan, moved, whole=whole, processes=processes)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        most, refused = 1, plan.servers
+        while refused - most > 1:  # districts make steps, so it is tried
+            servers = (most + refused) // 2
+            factor = servers / plan.servers
+            fits = _needed(_scaled(plan, factor), moved * factor, whole=whole, processes=processes) <= _SURE * there
+            most, refused = (servers, refused) if fits else (most, servers)
+        raise InfeasibleError(
+            f"a federation of {plan.servers + moved} servers and {plan.users + plan.memberships} users and memberships "
+            f"needs about {needed / 2**30:.1f} GiB of memory, this machine has {there / 2**30:.1f}; "
+            f"at these proportions give at most {most} servers"
+        )
+
+
+def _needed(plan: Plan, moved: float, *, whole: bool, processes: int) -> float:
+    """Bytes; ``moved`` users get servers of their own."""
     districts = divide(plan)
     part = district(plan, districts, 0)
     at_once = 1 if whole else min(processes, len(districts))
-    needed = at_once * (_ROW * (part.users + part.memberships) + _PRESENCE * part.presences)
+    needed: float = at_once * (_ROW * (part.users + part.memberships) + _PRESENCE * part.presences)
     needed += _SIZE * (plan.servers + plan.rooms)
-    rows, moved = plan.users + plan.memberships, 0
     if whole:
-        moved = movers_of(model, plan)
-        presences = plan.presences + round(moved * plan.memberships / plan.users)
+        rows, presences = plan.users + plan.memberships, plan.presences + moved * plan.memberships / plan.users
         needed += _HELD_ROW * rows + _HELD_PRESENCE * presences + (_MOVED_ROW * rows if moved else 0)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise InfeasibleError(
-            f"a federation of {plan.servers + moved} servers and {rows} users and memberships needs about "
-            f"{needed / 2**30:.0f} GiB of memory, this machine has {there / 2**30:.0f}; "
-            f"at these proportions give at most {int(plan.servers * there / needed)} servers"
-        )
+    return needed
+
+
+def _scaled(plan: Plan, factor: float) -> Plan:
+    """A plan of other sizes at the same proportions, to ask what it would need."""
+    sizes = {name: max(1, round(getattr(plan, name) * factor)) for name in _SIZES}
+    head_users = np.maximum(np.rint(plan.head_users * factor), 1).astype(np.int64)
+    return replace(plan, **sizes, head_users=head_users, head_memberships=plan.head_memberships * factor)

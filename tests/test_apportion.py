@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgen.ragged import offsets_of, take
+from fitting.classes import EDGES
 from gen.apportion import apportion, bend, reconcile
 
 Group = tuple[int, list[tuple[int, int]]]
@@ -125,7 +126,50 @@ class TestApportion:
             assert np.add.reduceat(shared, ends[:-1]).tolist() == [total, total]
 
 
+def plainly_bent(total: int, items: list[tuple[int, int]], number: list[int]) -> list[float]:
+    """The weights of one group, cutoff after cutoff."""
+    bent = [float(min(item)) for item in items]
+    for _ in range(4):
+        miss = total - sum(w * n for w, n in zip(bent, number, strict=True))
+        found = None
+        for edge in (0.0, *EDGES.tolist()):
+            # Weights at their caps cannot make up for what is missing.
+            able = [(w, n) for w, (_, cap), n in zip(bent, items, number, strict=True) if w < cap or miss < 0]
+            beyond = sum((w - edge) * n for w, n in able if w > edge)
+            if beyond > 0 and 0.25 <= 1 + miss / beyond <= 4:
+                found = edge, 1 + miss / beyond
+        if abs(miss) < 0.5 or found is None:
+            break
+        cutoff, factor = found
+        bent = [
+            min(cutoff + (w - cutoff) * factor, cap) if w > cutoff else w
+            for w, (_, cap) in zip(bent, items, strict=True)
+        ]
+    return bent
+
+
 class TestBend:
+    @given(groups(200), st.data())
+    def test_against_a_plain_twin(self, drawn: list[Group], data: st.DataObject) -> None:
+        totals, offsets, weights, caps = flat(drawn)
+        count = len(weights)
+        number = data.draw(st.none() | st.lists(st.integers(1, 9), min_size=count, max_size=count))
+        often = None if number is None else np.array(number, dtype=np.int64)
+        bent = bend(totals, offsets, weights, caps, often).tolist()
+        for g, (total, items) in enumerate(drawn):
+            mine = slice(offsets[g], offsets[g + 1])
+            wanted = plainly_bent(total, items, [1] * len(items) if number is None else number[mine])
+            assert bent[mine] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+    @given(groups(200), st.data())
+    def test_a_run_is_as_many_alike_ones(self, drawn: list[Group], data: st.DataObject) -> None:
+        totals, offsets, weights, caps = flat(drawn)
+        count = len(weights)
+        number = np.array(data.draw(st.lists(st.integers(1, 5), min_size=count, max_size=count)), dtype=np.int64)
+        runs = np.repeat(bend(totals, offsets, weights, caps, number), number)
+        each = bend(totals, offsets_of(number)[offsets], np.repeat(weights, number), np.repeat(caps, number))
+        assert runs == pytest.approx(each, rel=1e-9, abs=1e-9)
+
     @given(groups(200))
     def test_at_most_the_caps(self, drawn: list[Group]) -> None:
         totals, offsets, weights, caps = flat(drawn)

@@ -108,7 +108,7 @@ def sample(
     measured sizes; they are for testing the model, and copy what a law would have drawn.
     """
     from fedgen.io import guess
-    from fedgen.io.store import is_url
+    from fedgen.io.store import is_url, spelled
     from fedgen.provenance import record
     from gen.plan import make_plan
 
@@ -148,7 +148,7 @@ def sample(
             result = {**of_each, "load_per_user": written.transactions / written.counts.users}
         else:
             result = _write_whole(chosen, plan, output, format, provenance, force=force, jobs=jobs, progress=progress)
-    result |= {"scenario": plan.scenario.title, "seed": seed, "model": origin, "output": str(output)}
+    result |= {"scenario": plan.scenario.title, "seed": seed, "model": origin, "output": spelled(output)}
     terminal.ignore_interrupts()
     if json:
         terminal.print_json(result)
@@ -198,21 +198,23 @@ def _check_cluster(dask: str | None, output: Path, *, streamed: bool) -> None:
         UsageError: says why and what to do.
     """
     from fedgen.errors import UsageError
-    from fedgen.io.store import is_url
+    from fedgen.io.store import is_url, spelled
 
     if streamed:
         return
     if dask is not None:
         raise UsageError("--dask draws federation directories, without moves of hub users; leave it out")
     if is_url(output):
-        raise UsageError(f"{output}: only a federation directory, without moves of hub users, goes there; name a path")
+        raise UsageError(
+            f"{spelled(output)}: only a federation directory, without moves of hub users, goes there; name a path"
+        )
 
 
 def _tell(model: "Model", plan: "Plan", output: Path, jobs: int, *, json: bool) -> None:
     """What the federation would take."""
     import shutil
 
-    from fedgen.io.store import is_url
+    from fedgen.io.store import is_url, spelled
     from gen.memory import check_memory
     from gen.streaming import estimate
 
@@ -231,7 +233,7 @@ def _tell(model: "Model", plan: "Plan", output: Path, jobs: int, *, json: bool) 
         "memory": told.memory * processes,
         "seconds": told.seconds / processes,
         "processes": processes,
-        "output": str(output),
+        "output": spelled(output),
     }
     if json:
         terminal.print_json(result)

@@ -32,7 +32,7 @@ from fedgen.io.directory import (
     tables,
 )
 from fedgen.io.output import told
-from fedgen.io.store import Place, Store, open_store
+from fedgen.io.store import Place, Store, open_store, spelled
 from fedgen.provenance import record
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def begin(place: Place, plan: Mapping[str, Any], *, force: bool = False) -> set[
     """
     if isinstance(place, Path) and place.exists() and not place.is_dir():
         raise OutputError(f"{place}: is not a folder; choose another name for the federation directory")
-    store = open_store(place)
+    store, place = open_store(place), spelled(place)
     with told(place):
         held = store.names()
         there = store.read(PLAN) if PLAN in held else b""

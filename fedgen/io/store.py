@@ -7,19 +7,23 @@ object store's when its upload is complete. Names are relative to the directory,
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fedgen.errors import UsageError
+from fedgen.errors import OutputError, UsageError
 from fedgen.io.output import PARTIAL, replacing, sweep, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Place = str | Path
 """A folder, or a URL such as ``s3://bucket/name``."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])")
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,3}(?=[^/])")
+
+_LOCAL = ("file", "local")
+"""Protocols of this machine, whose files fsspec would write in place."""
 
 
 class Store(Protocol):
@@ -42,8 +46,16 @@ class Store(Protocol):
 
 
 def is_url(place: Place) -> bool:
-    """Whether a place is not of this machine. pathlib folds the two slashes of a URL into one."""
+    """Whether a place is given as a URL. pathlib folds its slashes into one."""
     return _URL.match(str(place)) is not None
+
+
+def spelled(place: Place) -> str:
+    """A place as it was given, with all slashes of a URL."""
+    found = _URL.match(str(place))
+    if found is None:
+        return str(place)
+    return f"{found[1]}:{'///' if found[1] in _LOCAL else '//'}{str(place)[found.end() :].rstrip('/')}"
 
 
 def open_store(place: Place) -> Store:
@@ -52,9 +64,11 @@ def open_store(place: Place) -> Store:
     Raises:
         UsageError: a URL, and fsspec or the package for its protocol is not installed.
     """
-    if is_url(place):
-        return Bucket(_URL.sub(r"\1://", str(place), count=1).rstrip("/"))
-    return Folder(Path(place))
+    url = spelled(place)
+    if not is_url(place):
+        return Folder(Path(place))
+    protocol, path = url.split("://")
+    return Folder(Path(path)) if protocol in _LOCAL else Bucket(url)
 
 
 class Folder:
@@ -96,6 +110,18 @@ class Folder:
             sweep(self.path)
 
 
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    """Turn what the package of a protocol raises, of whatever kind, into one line that names ``url``."""
+    try:
+        yield
+    except (OSError, ImportError, ValueError, UsageError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OutputError(f"{url}: cannot be reached ({reason}); check the place and your access to it") from error
+
+
 class Bucket:
     """A prefix of a store that fsspec reaches."""
 
@@ -103,7 +129,8 @@ class Bucket:
         try:
             import fsspec
 
-            self.files, self.root = fsspec.core.url_to_fs(url)
+            with _reached(url):
+                self.files, self.root = fsspec.core.url_to_fs(url)
         except ImportError as error:
             missing = str(error).splitlines()[0]
             raise UsageError(
@@ -116,7 +143,7 @@ class Bucket:
 
     def names(self) -> list[str]:
         """See :class:`Store`."""
-        with told(self.url):
+        with told(self.url), _reached(self.url):
             self.files.invalidate_cache()
             found = self.files.find(self.root, maxdepth=2) if self.files.exists(self.root) else []
         prefix = self.root.strip("/") + "/"
@@ -124,21 +151,22 @@ class Bucket:
 
     def read(self, name: str) -> bytes:
         """See :class:`Store`."""
-        return bytes(self.files.cat_file(f"{self.root}/{name}"))
+        with _reached(f"{self.url}/{name}"):
+            return bytes(self.files.cat_file(f"{self.root}/{name}"))
 
     def write(self, name: str, content: Any) -> None:
         """See :class:`Store`."""
-        with told(f"{self.url}/{name}"):
+        with told(f"{self.url}/{name}"), _reached(f"{self.url}/{name}"):
             self.files.pipe_file(f"{self.root}/{name}", bytes(content))
 
     def remove(self, name: str) -> None:
         """See :class:`Store`."""
-        with told(f"{self.url}/{name}"):
+        with told(f"{self.url}/{name}"), _reached(f"{self.url}/{name}"):
             if self.files.exists(f"{self.root}/{name}"):
                 self.files.rm_file(f"{self.root}/{name}")
 
     def make(self, folders: Iterable[str]) -> None:
         """See :class:`Store`."""
-        with told(self.url):
+        with told(self.url), _reached(self.url):
             for folder in folders:
                 self.files.makedirs(f"{self.root}/{folder}", exist_ok=True)
