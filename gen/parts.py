@@ -228,10 +228,14 @@ def put_heads(work: Work, runs: HeadRuns) -> File:
     store, name, plan = open_store(work.place), part_path("users", runs.part), work.plan
     if name in work.held:
         return listed(store, name)
+    return put(store, "users", head_table(plan, runs), runs.part)
+
+
+def head_table(plan: Plan, runs: HeadRuns) -> pa.Table:
+    """The rows of users of head servers."""
     last = runs.first + int(runs.number.sum())
-    rows = table(
+    return table(
         user=(np.arange(runs.first, last, dtype=_narrowest(plan.users - 1)), plan.users - 1),
         server=(np.repeat(runs.server.astype(_narrowest(plan.servers - 1)), runs.number), plan.servers - 1),
         rooms=(np.repeat(runs.rooms.astype(_narrowest(plan.rooms)), runs.number), plan.rooms),
     )
-    return put(store, "users", rows, runs.part)

@@ -50,13 +50,21 @@ def unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Intege
     spare = np.empty(widest, dtype=np.int32)
     count = np.empty(1 << 11, dtype=np.int64)
     repeats = np.zeros(len(servers) - 1, dtype=np.int64)
+    state = np.zeros(1, dtype=np.uint64)
+    members = np.zeros(np.diff(servers).max(), dtype=np.uint64)
     for s in range(len(servers) - 1):
-        if users[s + 1] - users[s] > 1 and servers[s + 1] - servers[s] > 1:
-            for p in range(servers[s], servers[s + 1]):
-                block = owner[blocks[p] : blocks[p + 1]]
-                _sort_users(block, spare, count)
-                for i in range(1, len(block)):
-                    repeats[s] += block[i] == block[i - 1]
+        n = users[s + 1] - users[s]
+        if n == 1 or servers[s + 1] - servers[s] == 1:
+            continue
+        state[0] = ~seed + np.uint64(s) * GOLDEN
+        if n <= 64:
+            _unrepeat_few(owner, blocks[servers[s] : servers[s + 1] + 1], users[s], n, members, state)
+            continue
+        for p in range(servers[s], servers[s + 1]):
+            block = owner[blocks[p] : blocks[p + 1]]
+            _sort_users(block, spare, count)
+            for i in range(1, len(block)):
+                repeats[s] += block[i] == block[i - 1]
     if repeats.sum() == 0:
         return
     size = 16
@@ -65,7 +73,6 @@ def unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Intege
     came = np.full(size, -1, dtype=np.int64)
     touched = np.zeros(len(blocks) - 1, dtype=np.int32)
     at_first = owner.copy()
-    state = np.zeros(1, dtype=np.uint64)
     for s in range(len(servers) - 1):
         if repeats[s] == 0:
             continue
@@ -98,6 +105,71 @@ def unrepeat(owner: Integers, servers: Integers, blocks: Integers, users: Intege
                 _sort_users(owner[blocks[p] : blocks[p + 1]], spare, count)
             elif touched[p] > 0:
                 _insert(owner[blocks[p] : blocks[p + 1]])
+
+
+@njit(cache=True, nogil=True)
+def _unrepeat_few(
+    owner: Integers, blocks: Integers, first_user: int, n: int, members: Integers, state: Integers
+) -> None:
+    """The same on a server of at most 64 users, where who is in a presence is a set of bits.
+
+    Args:
+        blocks: (K + 1,) where its presences begin in ``owner``.
+        first_user, n: its users.
+        members: scratch, of K numbers.
+    """
+    one = np.uint64(1)
+    m = len(blocks) - 1
+    missing = 0
+    for p in range(m):
+        members[p] = 0
+        for place in range(blocks[p], blocks[p + 1]):
+            bit = one << np.uint64(owner[place] - first_user)
+            missing += members[p] & bit != 0
+            members[p] |= bit
+    for p in range(m if missing > 0 else 0):
+        seen = np.uint64(0)
+        for place in range(blocks[p], blocks[p + 1]):
+            bit = one << np.uint64(owner[place] - first_user)
+            if seen & bit == 0:
+                seen |= bit
+                continue
+            # Whoever is in the nearest presence that lacks this user, and not in this one, comes here.
+            found = False
+            for step in range(1, m):
+                theirs = (p + ((step + 1) // 2 if step & 1 else -(step // 2))) % m
+                if members[theirs] & bit != 0 or members[theirs] & ~members[p] == 0:
+                    continue
+                size = blocks[theirs + 1] - blocks[theirs]
+                start = draw_up_to(state, size)
+                for i in range(size):
+                    partner = blocks[theirs] + (start + i) % size
+                    other = one << np.uint64(owner[partner] - first_user)
+                    if members[p] & other == 0:
+                        owner[place], owner[partner] = owner[partner], owner[place]
+                        members[theirs] &= ~other
+                        for place_there in range(blocks[theirs], blocks[theirs + 1]):  # who was there twice still is
+                            members[theirs] |= one << np.uint64(owner[place_there] - first_user)
+                        members[p] |= other
+                        seen |= other
+                        found = True
+                        break
+                break
+            if found:
+                continue
+            low, high = blocks[0], blocks[m]
+            for attempt in range(TRIES + n):
+                other_user = (
+                    owner[low + draw_up_to(state, high - low)] if attempt < TRIES else first_user + attempt - TRIES
+                )
+                other = one << np.uint64(other_user - first_user)
+                if members[p] & other == 0:
+                    owner[place] = other_user
+                    members[p] |= other
+                    seen |= other
+                    break
+    for p in range(m):
+        _insert(owner[blocks[p] : blocks[p + 1]])
 
 
 @njit(cache=True, nogil=True)
@@ -213,8 +285,27 @@ def _insert(block: Integers) -> None:
 def _sort_users(block: Integers, spare: Integers, count: Integers) -> None:
     """Sort the users of a presence in place: by insertion, or by radix of their distance to the first."""
     size = len(block)
+    rises = 1
+    while rises < size and block[rises] >= block[rises - 1]:
+        rises += 1
+    if rises >= size:
+        return
     if size < _SHORT:
         _insert(block)
+        return
+    if 4 * (size - rises) < size:  # most were dealt in order: the others are merged in
+        spare[: size - rises] = block[rises:]
+        tail = spare[: size - rises]
+        _sort_users(tail, spare[size - rises :], count)
+        at, i, j = size - 1, rises - 1, size - rises - 1
+        while j >= 0:
+            if i >= 0 and block[i] > tail[j]:
+                block[at] = block[i]
+                i -= 1
+            else:
+                block[at] = tail[j]
+                j -= 1
+            at -= 1
         return
     first, last = block[0], block[0]
     for who in block:

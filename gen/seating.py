@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fedgen.federation import Integers
 
 _SHORT = 48  # up to so many are sorted by insertion
+_FEW_PRESENCES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +75,20 @@ class Levels:
     Attributes:
         places: (L, codes) the key of places of each code.
         stubs: (L, codes) likewise of stubs; a key that the other side lacks meets nobody.
-        at_home: at so many of the first levels nobody meets but in a region that no stub leaves; 0: none leaves or not.
         types: how many types there are.
         regions: how many regions stubs can be of.
         copies: see :attr:`Stubs.region`.
         locality: the share of stubs that go to any region.
+        at_home: at so many of the first levels nobody meets but in a region, which no stub leaves; 0: some leave.
     """
 
     places: Integers
     stubs: Integers
-    at_home: int
     types: int
     regions: int
     copies: int
     locality: float
+    at_home: int = 0
 
 
 def fill(places: Places, stubs: Stubs, levels: Levels, seed: int) -> Integers:
@@ -98,7 +99,7 @@ def fill(places: Places, stubs: Stubs, levels: Levels, seed: int) -> Integers:
         places.code,
         stubs.users,
         stubs.runs,
-        stubs.number,
+        np.ascontiguousarray(stubs.number, dtype=np.int64),
         stubs.rooms,
         stubs.row,
         stubs.tickets,
@@ -166,11 +167,10 @@ def _meet(
 ) -> Integers:
     n_levels, n_codes = place_keys.shape
     owner = np.empty(blocks[-1], dtype=np.int32)
-    most, widest, crowd = 0, 0, 0
+    most, widest = 0, 0
     for s in range(len(servers) - 1):
         most = max(most, blocks[servers[s + 1]] - blocks[servers[s]])
         widest = max(widest, servers[s + 1] - servers[s])
-        crowd = max(crowd, users[s + 1] - users[s])
     user, code = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
     user_sorted, code_sorted = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
     user_left, code_left = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
@@ -180,11 +180,7 @@ def _meet(
     while n_lookup < 16 * regions:
         n_lookup *= 2
     lookup = np.zeros(n_lookup, dtype=np.int32)
-    lives_in, run_of = np.empty(crowd, dtype=np.int32), np.empty(crowd, dtype=np.int32)
-    settled = np.zeros(regions + 1, dtype=np.int64)
-    # The last presence that a user was given: as all are numbered no server takes another's for its own.
-    sits_in = np.full(crowd, -1, dtype=np.int32)
-    state = np.zeros(1, dtype=np.uint64)
+    state, again = np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
     for s in range(len(servers) - 1):
         first, last = servers[s], servers[s + 1]
         n = users[s + 1] - users[s]
@@ -194,49 +190,86 @@ def _meet(
                     owner[place] = users[s] + place - blocks[p]
             continue
         state[0] = seed + np.uint64(s) * GOLDEN
+        codes, number = place_code[first:last], run_number[runs[s] : runs[s + 1]]
+        rooms, row = run_rooms[runs[s] : runs[s + 1]], run_row[runs[s] : runs[s + 1]]
         if region[s] < 0:
-            _look_up(lookup, place_code[first:last], blocks[first : last + 1], types, regions, copies, -1 - region[s])
-            _settle(run_of[:n], lives_in, settled, run_number[runs[s] : runs[s + 1]], lookup, state)
-            from_region, to_region = 0, regions
+            _look_up(lookup, codes, blocks[first : last + 1], types, regions, copies, -1 - region[s])
+            here, low_region, high_region = _spread(number, lookup, regions, state), 0, regions
         else:
-            _settle_together(run_of, lives_in[:n], region[s], run_number[runs[s] : runs[s + 1]])
-            settled[region[s]], settled[region[s] + 1] = 0, n
-            from_region, to_region = region[s], region[s] + 1
-        if at_home == 0:
-            settled[0], settled[1] = 0, n
-            from_region, to_region = 0, 1
+            here, low_region, high_region = number.reshape(1, -1), region[s], region[s] + 1
         filled[: last - first] = 0
-        left = 0
-        codes = place_code[first:last]
-        for r in range(from_region, to_region):
-            # What stays in a region is met there, as long as the region's stubs are in the caches.
+        who, left = users[s], 0
+        r = low_region
+        while r < high_region:
+            # What stays in a region is met there, while the region's stubs are in the caches.
+            until = r + 1 if at_home > 0 else high_region
             low = first + np.searchsorted(codes, r * types) if at_home > 0 else first
-            high = first + np.searchsorted(codes, (r + 1) * types) if at_home > 0 else last
-            count = _emit(
+            high = first + np.searchsorted(codes, until * types) if at_home > 0 else last
+            base, codes_here = (r * types, (until - r) * types) if at_home > 0 else (0, n_codes)
+            ends = begin[: codes_here + 1]
+            ends[:] = 0
+            again[0] = state[0]
+            for living in range(r, until):
+                _emit(
+                    user,
+                    ends[1:],
+                    False,
+                    who,
+                    here[living - low_region],
+                    rooms,
+                    row,
+                    tickets,
+                    ticket_type,
+                    living,
+                    base,
+                    types,
+                    regions,
+                    locality,
+                    again,
+                )
+            for c in range(codes_here):
+                ends[c + 1] += ends[c]
+            for living in range(r, until):
+                who = _emit(
+                    user,
+                    ends,
+                    True,
+                    who,
+                    here[living - low_region],
+                    rooms,
+                    row,
+                    tickets,
+                    ticket_type,
+                    living,
+                    base,
+                    types,
+                    regions,
+                    locality,
+                    state,
+                )
+            count = _pair_equals(
                 user,
-                code,
-                users[s] + settled[r],
-                run_of[settled[r] : settled[r + 1]],
-                lives_in[settled[r] : settled[r + 1]],
-                run_rooms[runs[s] : runs[s + 1]],
-                run_row[runs[s] : runs[s + 1]],
-                tickets,
-                ticket_type,
-                types,
-                regions,
-                locality,
+                ends,
+                base,
+                codes[low - first : high - first],
+                blocks[low : high + 1],
+                filled[low - first : high - first],
+                owner,
+                user_sorted,
+                code_sorted,
                 state,
             )
-            for level in range(at_home):
+            for level in range(1, at_home):
                 if count == 0:
                     break
+                user[:count], code[:count] = user_sorted[:count], code_sorted[:count]
                 _sort(user, code, count, stub_keys[level], user_sorted, code_sorted, begin)
                 count = _pair(
                     user_sorted,
                     code_sorted,
                     count,
                     stub_keys[level],
-                    place_code[low:high],
+                    codes[low - first : high - first],
                     place_keys[level],
                     blocks[low : high + 1],
                     filled[low - first : high - first],
@@ -244,14 +277,13 @@ def _meet(
                     False,
                     user,
                     code,
-                    sits_in,
-                    users[s],
-                    low,
                     state,
                 )
-            user_left[left : left + count], code_left[left : left + count] = user[:count], code[:count]
+                user_sorted[:count], code_sorted[:count] = user[:count], code[:count]
+            user_left[left : left + count], code_left[left : left + count] = user_sorted[:count], code_sorted[:count]
             left += count
-        for level in range(at_home, n_levels):
+            r = until
+        for level in range(max(at_home, 1), n_levels):
             if left == 0:
                 break
             _sort(user_left, code_left, left, stub_keys[level], user_sorted, code_sorted, begin)
@@ -260,7 +292,7 @@ def _meet(
                 code_sorted,
                 left,
                 stub_keys[level],
-                place_code[first:last],
+                codes,
                 place_keys[level],
                 blocks[first : last + 1],
                 filled,
@@ -268,9 +300,6 @@ def _meet(
                 level == n_levels - 1,
                 user_left,
                 code_left,
-                sits_in,
-                users[s],
-                first,
                 state,
             )
     return owner
@@ -302,80 +331,173 @@ def _look_up(
 
 
 @njit(cache=True, nogil=True)
-def _settle(
-    run_of: Integers, lives_in: Integers, settled: Integers, number: Integers, lookup: Integers, state: Integers
-) -> None:
-    """Draw the region of each of a server's users; which run each is of, and where those of each region begin.
+def _spread(number: Integers, lookup: Integers, regions: int, state: Integers) -> Integers:
+    """(regions, runs) how many users of each run live in each region: everyone's is drawn from the table.
 
     Who lives together gets numbers that lie together: so do then the users of a room.
     """
+    here = np.zeros((regions, len(number)), dtype=np.int64)
     mask = np.uint64(len(lookup) - 1)
-    settled[:] = 0
-    for i in range(len(run_of)):
-        lives_in[i] = lookup[draw_bits(state) & mask]
-        settled[lives_in[i] + 1] += 1
-    for r in range(len(settled) - 1):
-        settled[r + 1] += settled[r]
-    at, i = settled.copy(), 0
     for run in range(len(number)):
         for _ in range(number[run]):
-            run_of[at[lives_in[i]]] = run
-            at[lives_in[i]] += 1
-            i += 1
-    for r in range(len(settled) - 1):
-        lives_in[settled[r] : settled[r + 1]] = r
-
-
-@njit(cache=True, nogil=True)
-def _settle_together(run_of: Integers, lives_in: Integers, region: int, number: Integers) -> None:
-    """The same for users who live in one region."""
-    lives_in[:] = region
-    i = 0
-    for run in range(len(number)):
-        for _ in range(number[run]):
-            run_of[i] = run
-            i += 1
+            here[lookup[draw_bits(state) & mask], run] += 1
+    return here
 
 
 @njit(cache=True, nogil=True)
 def _emit(
     user: Integers,
-    code: Integers,
+    at: Integers,
+    writes: bool,
     who: int,
-    run_of: Integers,
-    lives_in: Integers,
+    number: Integers,
     rooms: Integers,
     row: Integers,
     tickets: Integers,
     ticket_type: Integers,
+    home: int,
+    base: int,
     types: int,
     regions: int,
     locality: float,
     state: Integers,
 ) -> int:
-    """The stubs of users from ``who`` on, each ticket as often as any other, up to one; returns how many there are."""
-    count = 0
-    for i in range(len(run_of)):
-        run, home = run_of[i], lives_in[i] * types
+    """The stubs of the users of one region, each ticket as often as any other, up to one.
+
+    Where ``writes``, the user of each goes to ``user[at[code - base]]``; in any case ``at[code - base]`` grows by one.
+    So called twice with the same state it counts them first and then sorts them by code.
+
+    Args:
+        who: the first user.
+        number: (N,) users of each run that live here.
+        home: the region.
+
+    Returns:
+        The first user who is not of them.
+    """
+    for run in range(len(number)):
         begin = tickets[row[run]]
         there = tickets[row[run] + 1] - begin
-        often, more, start = rooms[run] // there, rooms[run] % there, count
-        for _ in range(often):
+        often, more = rooms[run] // there, rooms[run] % there
+        if not writes and more == 0 and locality == 0.0:
             for ticket in range(begin, begin + there):
-                user[count] = who + i
-                code[count] = home + ticket_type[ticket]
-                count += 1
-        if more > 0:
-            step, at = there / more, (draw_bits(state) >> np.uint64(11)) * 2.0**-53
-            for j in range(more):
-                user[count] = who + i
-                code[count] = home + ticket_type[begin + min(np.int64((j + at) * step), there - 1)]
-                count += 1
-        if locality > 0.0:
-            for j in range(start, count):
-                if (draw_bits(state) >> np.uint64(11)) * 2.0**-53 < locality:
-                    code[j] = draw_up_to(state, regions) * types + code[j] % types
-    return count
+                at[home * types - base + ticket_type[ticket]] += often * number[run]
+            continue
+        for _ in range(number[run]):
+            for i in range(often * there + more):
+                ticket = begin + i % there
+                if i >= often * there:
+                    if i == often * there:
+                        step, offset = there / more, (draw_bits(state) >> np.uint64(11)) * 2.0**-53
+                    ticket = begin + min(np.int64((i - often * there + offset) * step), there - 1)
+                code = home * types - base + ticket_type[ticket]
+                if locality > 0.0 and (draw_bits(state) >> np.uint64(11)) * 2.0**-53 < locality:
+                    code = draw_up_to(state, regions) * types - base + ticket_type[ticket]
+                if writes:
+                    user[at[code]] = who
+                at[code] += 1
+            who += 1
+    return who
+
+
+@njit(cache=True, nogil=True)
+def _pair_equals(
+    user: Integers,
+    ends: Integers,
+    base: int,
+    place_code: Integers,
+    blocks: Integers,
+    filled: Integers,
+    owner: Integers,
+    user_left: Integers,
+    code_left: Integers,
+    state: Integers,
+) -> int:
+    """Give places to stubs of their very code; returns how many stubs are left, and which.
+
+    Where a code has few presences its stubs, which rise by user, are dealt one by one: so presences are filled in
+    rising order, and whoever was just given a place of the same presence is seen to be. Elsewhere they are shuffled.
+
+    Args:
+        user: stubs sorted by code, then user.
+        ends: where those of each code from ``base`` on end.
+        place_code, blocks, filled: of the presences, sorted by code.
+    """
+    left = stub = i = 0
+    free = np.empty(_FEW_PRESENCES + 1, dtype=np.int64)
+    for code in range(base, base + len(ends) - 1):
+        end, j, wanted = ends[code - base], i, 0
+        while j < len(place_code) and place_code[j] == code:
+            wanted += blocks[j + 1] - blocks[j]
+            j += 1
+        there = end - stub
+        if i < j and j - i <= _FEW_PRESENCES and there > 0:
+            _quotas(free, i, j, blocks, there, wanted, state)
+            open_places = max(there, free[: j - i].sum())
+            free[j - i] = open_places - free[: j - i].sum()  # nowhere
+            while stub < end:
+                who, p = user[stub], 0
+                drawn = draw_up_to(state, open_places) if j - i > 1 or free[1] > 0 else np.int64(0)
+                while drawn >= free[p]:
+                    drawn -= free[p]
+                    p += 1
+                tried = 0
+                while p < j - i and (
+                    free[p] == 0 or (filled[i + p] > 0 and owner[blocks[i + p] + filled[i + p] - 1] == who)
+                ):
+                    tried += 1
+                    p = (p + 1) % (j - i) if tried < j - i else j - i
+                if p < j - i:
+                    owner[blocks[i + p] + filled[i + p]] = who
+                    filled[i + p] += 1
+                    free[p] -= 1
+                    open_places -= 1
+                else:
+                    user_left[left], code_left[left] = who, code
+                    left += 1
+                    if free[p] > 0:
+                        free[p] -= 1
+                        open_places -= 1
+                stub += 1
+                if open_places == 0:
+                    break
+        elif i < j and there > 0:
+            _shuffle(user, stub, end, min(there, wanted), state)
+            before, offset = 0, draw_up_to(state, wanted) if there < wanted else np.int64(0)
+            for p in range(i, j):
+                got = size = blocks[p + 1] - blocks[p]
+                if there < wanted:
+                    got = ((before + size) * there + offset) // wanted - (before * there + offset) // wanted
+                before += size
+                owner[blocks[p] : blocks[p] + got] = user[stub : stub + got]
+                stub += got
+                filled[p] = got
+        while stub < end:
+            user_left[left], code_left[left] = user[stub], code
+            left += 1
+            stub += 1
+        i = j
+    return left
+
+
+@njit(cache=True, nogil=True)
+def _quotas(free: Integers, i: int, j: int, blocks: Integers, there: int, wanted: int, state: Integers) -> None:
+    """How many of ``there`` stubs each presence from i to j gets: all it wants, or its share (systematic sampling)."""
+    before, offset = 0, draw_up_to(state, wanted) if there < wanted else np.int64(0)
+    for p in range(i, j):
+        size = blocks[p + 1] - blocks[p]
+        free[p - i] = size
+        if there < wanted:
+            free[p - i] = ((before + size) * there + offset) // wanted - (before * there + offset) // wanted
+        before += size
+
+
+@njit(cache=True, nogil=True)
+def _shuffle(user: Integers, begin: int, end: int, count: int, state: Integers) -> None:
+    """Bring ``count`` of the users from ``begin`` to ``end``, drawn at random, to their front."""
+    for at in range(begin, min(begin + count, end - 1)):
+        other = at + draw_up_to(state, end - at)
+        user[at], user[other] = user[other], user[at]
 
 
 @njit(cache=True, nogil=True)
@@ -410,7 +532,7 @@ def _sort(
 
 
 @njit(cache=True, nogil=True)
-def _shuffle(user: Integers, code: Integers, begin: int, end: int, count: int, state: Integers) -> None:
+def _shuffle_both(user: Integers, code: Integers, begin: int, end: int, count: int, state: Integers) -> None:
     """Bring ``count`` of the stubs from ``begin`` to ``end``, drawn at random, to their front."""
     for at in range(begin, min(begin + count, end - 1)):
         other = at + draw_up_to(state, end - at)
@@ -432,9 +554,6 @@ def _pair(
     in_order: bool,
     user_left: Integers,
     code_left: Integers,
-    sits_in: Integers,
-    first_user: int,
-    first: int,
     state: Integers,
 ) -> int:
     """Give places to sorted stubs of equal key, or ``in_order`` to all; returns how many stubs are left, and which."""
@@ -471,10 +590,10 @@ def _pair(
             a = stub
             for b in range(stub + 1, end + 1):
                 if b == end or stub_keys[code[b]] != stub_keys[code[a]]:
-                    _shuffle(user, code, a, b, b - a, state)
+                    _shuffle_both(user, code, a, b, b - a, state)
                     a = b
         elif j - i > 1 or there > free:
-            _shuffle(user, code, stub, end, min(there, free), state)
+            _shuffle_both(user, code, stub, end, min(there, free), state)
         # Who there are too few of is shared out: the i-th place up to A gets floor((A * there + v) / free).
         take, before = min(there, free), 0
         offset = draw_up_to(state, free) if 0 < there < free else 0
@@ -488,19 +607,8 @@ def _pair(
                 got = ((before + wanted) * there + offset) // free - (before * there + offset) // free
             before += wanted
             to = blocks[p] + filled[p]
-            other = stub
             for _ in range(got):
-                # Whoever is in the presence already waits for another one, between ``stub`` and ``other``.
-                other = max(other, stub)
-                while not in_order and other < end and sits_in[user[other] - first_user] == first + p:
-                    other += 1
-                if other == end:
-                    break
-                who = user[other]
-                user[other], user[stub] = user[stub], who
-                code[other], code[stub] = code[stub], code[other]
-                sits_in[who - first_user] = first + p
-                owner[to] = who
+                owner[to] = user[stub]
                 to += 1
                 stub += 1
             filled[p] = to - blocks[p]

@@ -27,7 +27,18 @@ from fedgen.progress import silent
 from gen.districts import Districts, divide
 from gen.executors import executor
 from gen.memory import check_memory
-from gen.parts import HEAD_ROWS, Drawn, HeadRuns, Work, draw_part, draw_part_into, head_parts, put_heads, table
+from gen.parts import (
+    HEAD_ROWS,
+    Drawn,
+    HeadRuns,
+    Work,
+    draw_part,
+    draw_part_into,
+    head_parts,
+    head_table,
+    put_heads,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,7 +162,7 @@ def _fits_disk(work: Work, c: int, part: Drawn) -> None:
     """Refuse what would fill the disk, as soon as a first district tells how much a federation takes."""
     if is_url(work.place):
         return
-    needed = _AIR * sum(file.bytes for file in part.files) / _share(work.districts, c)
+    needed = _AIR * _bytes(work, c, part)
     there = sum((Path(work.place) / name).stat().st_size for name in {*work.held, *(f.path for f in part.files)})
     free = shutil.disk_usage(work.place).free
     if needed > there + free:
@@ -165,32 +176,42 @@ def _share(districts: Districts, c: int) -> float:
     return float((districts.regions[c + 1] - districts.regions[c]) / districts.regions[-1])
 
 
+class _Gauge:
+    """A store that keeps no more than how much it was given."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def write(self, name: str, content: Any) -> None:  # noqa: ARG002
+        self.bytes += len(content)
+
+
+def _bytes(work: Work, c: int, part: Drawn) -> float:
+    """What a federation takes of which a district is drawn."""
+    gauge: Any = _Gauge()
+    for name, rows in _whole_tables(work.plan, work.districts, [part]).items():
+        put(gauge, name, rows)
+    put(gauge, "users", head_table(work.plan, HeadRuns(0, 0, part.number, part.head, part.rooms)), 0)
+    return (sum(file.bytes for file in part.files) + gauge.bytes) / _share(work.districts, c)
+
+
 def estimate(model: Model, plan: Plan) -> Estimate:
     """Draw one district, write nothing, and tell what all would take."""
     model = model if plan.crawl is None else plan.crawl.model
     districts = divide(plan)
     work = Work("", model, plan, districts, frozenset())
-    sizes: list[int] = []
-
-    class Measured:
-        """A store that keeps sizes alone."""
-
-        def write(self, name: str, content: Any) -> None:  # noqa: ARG002
-            sizes.append(len(content))
-
-    draw_part_into(Measured(), work, 0)  # compiles, and fills caches
-    sizes.clear()
+    draw_part_into(_Gauge(), work, 0)  # compiles, and fills caches
     before = time.process_time()
-    draw_part_into(Measured(), work, 0)
-    share = _share(districts, 0)
+    needed = _bytes(work, 0, draw_part_into(_Gauge(), work, 0))
+    seconds = time.process_time() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     of_sizes = 32 * (plan.servers + plan.rooms)
     return Estimate(
         len(districts),
         plan.memberships,
-        round(sum(sizes) / share),
+        round(needed),
         peak + of_sizes,
-        (time.process_time() - before) / share,
+        seconds / _share(districts, 0),
     )
 
 
@@ -221,15 +242,16 @@ def _whole_tables(plan: Plan, districts: Districts, drawn: Sequence[Drawn]) -> d
     def rooms(name: str) -> Integers:
         return np.concatenate([getattr(part, name) for part in drawn])
 
+    n, u = servers("server_users"), rooms("room_users")
     return {
         "servers": table(
-            server=(np.arange(plan.servers), plan.servers - 1),
-            users=(servers("server_users"), plan.users),
+            server=(np.arange(len(n)), plan.servers - 1),
+            users=(n, plan.users),
             rooms=(servers("server_rooms"), plan.rooms),
         ),
         "rooms": table(
-            room=(np.arange(plan.rooms), plan.rooms - 1),
-            users=(rooms("room_users"), plan.users),
+            room=(np.arange(len(u)), plan.rooms - 1),
+            users=(u, plan.users),
             servers=(rooms("room_servers"), plan.servers),
         ),
     }

@@ -98,4 +98,4 @@ def _levels(model: Model, plan: Plan, stays: bool) -> Levels:
         levels += [(np.where(anywhere, type_, nobody), type_), *near]
     levels += [wherever(np.arange(types)), wherever(community), wherever(kind)]
     places, stubs = (np.array(keys, dtype=np.int32) for keys in zip(*levels, strict=True))
-    return Levels(places, stubs, n_home, types, regions, plan.head_copies, plan.scenario.growth.locality)
+    return Levels(places, stubs, types, regions, plan.head_copies, plan.scenario.growth.locality, n_home)

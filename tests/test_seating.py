@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgen.ragged import offsets_of
-from gen.seating import Levels, Places, Stubs, _emit, _look_up, _sort, _sort_users, by_room, fill
+from gen.repeats import _sort_users
+from gen.seating import Levels, Places, Stubs, _emit, _look_up, _sort, _spread, by_room, fill
 from tests.test_matching import gale_ryser
 
 ERROR_RATE = 1e-4
@@ -278,7 +279,7 @@ class TestSortUsers:
             block[: min(size, 2)] = [first, first + n - 1][: min(size, 2)]
             rng.shuffle(block)
             wanted = np.sort(block)
-            _sort_users(block, first, n, np.empty(size + 3, dtype=np.int32), np.empty(1 << 11, dtype=np.int64))
+            _sort_users(block, np.empty(size + 3, dtype=np.int32), np.empty(1 << 11, dtype=np.int64))
             assert np.array_equal(block, wanted)
 
 
@@ -347,50 +348,57 @@ class TestLookUp:
         assert lookup.tolist() == sorted(lookup.tolist())
 
 
+class TestSpread:
+    def test_everybody_lives_somewhere(self) -> None:
+        number, lookup = np.array([3, 0, 500, 1]), np.repeat(np.array([0, 2]), [64, 192]).astype(np.int32)
+        here = _spread(number, lookup, 3, np.array([7], dtype=np.uint64))
+        assert here.sum(axis=0).tolist() == number.tolist()
+        assert here[1].sum() == 0
+        # A binomial share of 1 / 4 of 504, within five standard errors.
+        assert abs(here[0].sum() / 504 - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 504)
+
+
 class TestEmit:
     """Every user has a stub for each of their rooms, of what their tickets name."""
 
     @given(
         st.lists(st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(0, 2)), min_size=1, max_size=6),
         st.integers(0, 2**63 - 1),
-        st.sampled_from([0.0, 1.0]),
+        st.sampled_from([0.0, 0.5, 1.0]),
+        st.integers(0, 7),
     )
     def test_each_ticket_as_often_as_any_other(
-        self, runs: list[tuple[int, int, int]], seed: int, locality: float
+        self, runs: list[tuple[int, int, int]], seed: int, locality: float, home: int
     ) -> None:
         number, rooms, row = np.array(runs).T
         tickets = [[0, 1, 2, 3, 4], [2], [0, 3]]
         total = int((number * rooms).sum())
-        user, code = np.zeros(total, dtype=np.int32), np.zeros(total, dtype=np.int32)
         regions, types = 8, 5
-        count = _emit(
-            user,
-            code,
-            100,
-            number,
-            rooms,
-            row,
-            offsets_of(np.array([len(types) for types in tickets])),
-            np.array([type_ for mine in tickets for type_ in mine], dtype=np.int32),
-            -1,
-            np.repeat(np.arange(regions), 32).astype(np.int32),
-            types,
-            regions,
-            locality,
-            np.array([seed], dtype=np.uint64),
-        )
-        assert count == total
+        base, codes = (0, regions * types) if locality else (home * types, types)
+        whose = offsets_of(np.array([len(types) for types in tickets]))
+        named = np.array([type_ for mine in tickets for type_ in mine], dtype=np.int32)
+        user, ends = np.zeros(total, dtype=np.int32), np.zeros(codes + 1, dtype=np.int64)
+        shared = (100, number, rooms, row, whose, named, home, base, types, regions, locality)
+        _emit(user, ends[1:], False, *shared, np.array([seed], dtype=np.uint64))
+        counted = ends[1:].copy()
+        ends = np.cumsum(ends)
+        begins = ends.copy()
+        after = _emit(user, ends, True, *shared, np.array([seed], dtype=np.uint64))
+        assert after == 100 + number.sum()
+        assert np.diff(begins).tolist() == counted.tolist() == (ends[:-1] - begins[:-1]).tolist()
+        assert counted.sum() == total
+
+        code = base + np.repeat(np.arange(codes), counted)
+        for a, b in pairwise(begins):
+            assert user[a:b].tolist() == sorted(user[a:b].tolist())
         who = 100
-        at = 0
-        for often, d, whose in runs:
+        for often, d, of_row in runs:
             for _ in range(often):
-                mine = slice(at, at + d)
-                assert user[mine].tolist() == [who] * d
-                named = Counter((code[mine] % types).tolist())
-                assert named.keys() <= set(tickets[whose])
-                for type_ in tickets[whose]:
-                    assert d // len(tickets[whose]) <= named[type_] <= -(-d // len(tickets[whose]))
+                mine = code[user == who]
+                types_of = Counter((mine % types).tolist())
+                assert types_of.keys() <= set(tickets[of_row])
+                for type_ in tickets[of_row]:
+                    assert d // len(tickets[of_row]) <= types_of[type_] <= -(-d // len(tickets[of_row]))
                 if locality == 0.0:
-                    assert len(set((code[mine] // types).tolist())) == 1
-                assert set((code[mine] // types).tolist()) <= set(range(regions))
-                who, at = who + 1, at + d
+                    assert set((mine // types).tolist()) == {home}
+                who += 1

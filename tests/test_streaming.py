@@ -20,6 +20,7 @@ from pyarrow import parquet
 
 import fedgen
 import gen.districts
+import gen.parts
 import gen.streaming
 from fedgen.cli.commands import run
 from fedgen.errors import OutputError
@@ -132,6 +133,7 @@ class TestWritten:
         self, model: Model, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many there are they hold the users of head servers one after the other."""
+        monkeypatch.setattr(gen.parts, "HEAD_ROWS", 5_000)
         monkeypatch.setattr(gen.streaming, "HEAD_ROWS", 5_000)
         written(model, plan, tmp_path / "out")
         of_heads = divide(plan).of_heads
