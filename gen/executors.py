@@ -6,6 +6,7 @@ else, so it does not matter who does it, in which order, or how often.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import FedgenError, UsageError
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PATIENCE = "30s"
 """How long a scheduler is waited for."""
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class WorkerError(FedgenError):
@@ -54,6 +58,7 @@ def executor(shared: Any, jobs: int, dask: str | None = None) -> Iterator[Execut
             there = client.submit(_itself, shared, pure=False)
             yield lambda task, items: _on_cluster(client, task, there, items)
     elif jobs <= 1:
+        keep_memory()
         yield lambda task, items: ((i, task(shared, item)) for i, item in enumerate(items))
     else:
         with _processes(shared, jobs) as pool:
@@ -86,7 +91,19 @@ def _processes(shared: Any, jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def keep_memory() -> None:
+    """Let the allocator keep what is freed: districts need the same again, and pages from the system cost time.
+
+    Does nothing where the allocator is not glibc's.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
 def _begin(shared: Any, parent: int) -> None:
+    keep_memory()
     _shared.append(shared)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

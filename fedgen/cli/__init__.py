@@ -4,6 +4,7 @@ Results go to stdout, talk to stderr. Exit codes: 0 done, 1 a failure told in on
 rejects.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ def main() -> None:
     """
     # Small products of matrices are slower by several threads, and those wait for the next one at full speed.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(100_000, 20, 100)  # what imports create stays: looking for garbage in it is a tenth of the start
     try:
         _open_missing_streams()
         from fedgen.cli.commands import run
