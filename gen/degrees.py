@@ -203,7 +203,7 @@ def _drawn(
     totals = np.bincount(known, weights=beyond, minlength=len(kinds)).astype(np.int64)
     unbounded = np.full(len(values), max(int(beyond.max()), int(values.max())))
     values = apportion(totals, offsets, bend(totals, offsets, values, unbounded), unbounded, rng)
-    dealt = deal(values, offsets, known, beyond, n, caps, draw_seed(rng))
+    dealt = deal(values, offsets, known, beyond, n, caps, draw_seed(rng), ones_at_once=True)
     most = np.repeat(caps, n)
     return apportion(beyond, users, bend(beyond, users, dealt, most), most, rng)
 

@@ -431,7 +431,7 @@ def test_memory_that_runs_out_is_one_line(
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("gen.streaming.draw_district", exhausted)
+    monkeypatch.setattr("gen.parts.draw_district", exhausted)
     assert run(["sample", "-q", "-o", str(tmp_path / "out")]) == 1
     out, err = capsys.readouterr()
     assert not out

@@ -21,7 +21,8 @@ def test_every_kind_keeps_its_values(groups: list[tuple[int, list[int]]], seed: 
     values = [[x for k, (_, v) in zip(kind, groups, strict=True) if k == one for x in v] for one in range(len(kinds))]
     offsets = np.cumsum([0, *map(len, values)])
     totals = np.array([sum(v) for _, v in groups])
-    dealt = deal(np.concatenate(values), offsets, kind, totals, members, np.full(len(groups), 6), seed)
+    caps = np.full(len(groups), 6)
+    dealt = deal(np.concatenate(values), offsets, kind, totals, members, caps, seed, ones_at_once=seed % 2 == 0)
     of_value = np.repeat(kind, members)
     for one, its in enumerate(values):
         assert Counter(dealt[of_value == one].tolist()) == Counter(its)
@@ -43,6 +44,7 @@ def test_kernel_is_its_plain_twin(groups: list[tuple[int, list[int]]], seed: int
         np.cumsum([0, *members])[:-1],
         np.full(len(groups), 6),
         np.uint64(seed),
+        seed % 2 == 0,
     )
     with np.errstate(over="ignore"):
         assert _deal(*arguments).tolist() == _deal.py_func(*arguments).tolist()
