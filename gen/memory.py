@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from gen.plan import Plan
 
 # Bytes, with some air; how they were measured is told in benchmarks/README.md.
-_ROW, _PRESENCE, _SIZE = 60, 200, 48
-_HELD_ROW, _HELD_PRESENCE = 24, 48
-_MOVED_ROW = 60
+_ROW, _PRESENCE, _SIZE = 40, 200, 48
+_HELD_ROW, _HELD_PRESENCE = 16, 48
+_MOVED_ROW = 32
 _SURE = 0.97  # of the memory: what is named shall fit, however its sizes are rounded
 _SIZES = ("servers", "users", "rooms", "memberships", "presences")
 
