@@ -124,7 +124,7 @@ def sample(
     streamed = as_directory and plan.scenario.decentralize is None
     _check_cluster(dask, output, streamed=streamed)
     if dry_run:
-        _tell(chosen, plan, output, jobs, json=json)
+        _tell(chosen, plan, output, jobs, streamed=streamed, json=json)
         return
     if not is_url(output):
         check_federation(output, format, force=force, inputs=found.inputs, plan=plan.to_dict())
@@ -210,7 +210,7 @@ def _check_cluster(dask: str | None, output: Path, *, streamed: bool) -> None:
         )
 
 
-def _tell(model: "Model", plan: "Plan", output: Path, jobs: int, *, json: bool) -> None:
+def _tell(model: "Model", plan: "Plan", output: Path, jobs: int, *, streamed: bool, json: bool) -> None:
     """What the federation would take."""
     import shutil
 
@@ -218,7 +218,7 @@ def _tell(model: "Model", plan: "Plan", output: Path, jobs: int, *, json: bool) 
     from gen.memory import check_memory
     from gen.streaming import estimate
 
-    check_memory(model, plan, whole=False)
+    check_memory(model, plan, whole=not streamed, processes=jobs)
     told = estimate(model, plan)
     processes = min(jobs, told.districts)
     result: dict[str, Any] = {
