@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgen.ragged import offsets_of
+from gen.pairing import sort_stubs
 from gen.repeats import _sort_users
-from gen.seating import Levels, Places, Stubs, _emit, _look_up, _sort, _spread, by_room, fill
+from gen.seating import Levels, Places, Stubs, _emit, _look_up, _spread, by_room, fill
 from tests.test_matching import gale_ryser
 
 ERROR_RATE = 1e-4
@@ -292,7 +293,7 @@ class TestSort:
         user = np.arange(500, dtype=np.int32)
         code = rng.integers(0, kinds, size=500).astype(np.int32)
         users, codes = np.zeros_like(user), np.zeros_like(code)
-        _sort(user, code, count, keys, users, codes, np.ones(kinds + 1, dtype=np.int64))
+        sort_stubs(user, code, count, keys, users, codes, np.ones(kinds + 1, dtype=np.int64))
         wanted = sorted(range(count), key=lambda i: keys[code[i]])
         assert users[:count].tolist() == wanted
         assert codes[:count].tolist() == code[wanted].tolist()
