@@ -43,7 +43,7 @@ def pair_equals(
         place_code, blocks, filled: of the presences, sorted by code.
     """
     left = stub = i = 0
-    free = np.empty(_FEW_PRESENCES + 1, dtype=np.int64)
+    free = np.empty(len(place_code) + 1, dtype=np.int64)
     for code in range(base, base + len(ends) - 1):
         end, j, wanted = ends[code - base], i, 0
         while j < len(place_code) and place_code[j] == code:
@@ -82,15 +82,11 @@ def pair_equals(
                     break
         elif i < j and there > 0:
             _shuffle(user, stub, end, min(there, wanted), state)
-            before, offset = 0, draw_up_to(state, wanted) if there < wanted else np.int64(0)
+            _quotas(free, i, j, blocks, there, wanted, state)
             for p in range(i, j):
-                got = size = blocks[p + 1] - blocks[p]
-                if there < wanted:
-                    got = ((before + size) * there + offset) // wanted - (before * there + offset) // wanted
-                before += size
-                owner[blocks[p] : blocks[p] + got] = user[stub : stub + got]
-                stub += got
-                filled[p] = got
+                filled[p] = free[p - i]
+                owner[blocks[p] : blocks[p] + filled[p]] = user[stub : stub + filled[p]]
+                stub += filled[p]
         while stub < end:
             user_left[left], code_left[left] = user[stub], code
             left += 1

@@ -179,7 +179,7 @@ def _meet(
     while n_lookup < 16 * regions:
         n_lookup *= 2
     lookup = np.zeros(n_lookup, dtype=np.int32)
-    state, again = np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
+    state = np.zeros(1, dtype=np.uint64)
     for s in range(len(servers) - 1):
         first, last = servers[s], servers[s + 1]
         n = users[s + 1] - users[s]
@@ -198,8 +198,7 @@ def _meet(
             here, low_region, high_region = number.reshape(1, -1), region[s], region[s] + 1
         filled[: last - first] = 0
         who, left = users[s], 0
-        r = low_region
-        while r < high_region:
+        for r in range(low_region, high_region if at_home > 0 else low_region + 1):
             # What stays in a region is met there, while the region's stubs are in the caches.
             until = r + 1 if at_home > 0 else high_region
             low = first + np.searchsorted(codes, r * types) if at_home > 0 else first
@@ -207,45 +206,30 @@ def _meet(
             base, codes_here = (r * types, (until - r) * types) if at_home > 0 else (0, n_codes)
             ends = begin[: codes_here + 1]
             ends[:] = 0
-            again[0] = state[0]
-            for living in range(r, until):
-                _emit(
-                    user,
-                    ends[1:],
-                    False,
-                    who,
-                    here[living - low_region],
-                    rooms,
-                    row,
-                    tickets,
-                    ticket_type,
-                    living,
-                    base,
-                    types,
-                    regions,
-                    locality,
-                    again,
-                )
-            for c in range(codes_here):
-                ends[c + 1] += ends[c]
-            for living in range(r, until):
-                who = _emit(
-                    user,
-                    ends,
-                    True,
-                    who,
-                    here[living - low_region],
-                    rooms,
-                    row,
-                    tickets,
-                    ticket_type,
-                    living,
-                    base,
-                    types,
-                    regions,
-                    locality,
-                    state,
-                )
+            begun, whose = state[0], who
+            for writes in (False, True):  # counted first, with the same draws
+                if writes:
+                    state[0], who = begun, whose
+                    for c in range(codes_here):
+                        ends[c + 1] += ends[c]
+                for living in range(r, until):
+                    who = _emit(
+                        user,
+                        ends if writes else ends[1:],
+                        writes,
+                        who,
+                        here[living - low_region],
+                        rooms,
+                        row,
+                        tickets,
+                        ticket_type,
+                        living,
+                        base,
+                        types,
+                        regions,
+                        locality,
+                        state,
+                    )
             count = pair_equals(
                 user,
                 ends,
@@ -281,7 +265,6 @@ def _meet(
                 user_sorted[:count], code_sorted[:count] = user[:count], code[:count]
             user_left[left : left + count], code_left[left : left + count] = user_sorted[:count], code_sorted[:count]
             left += count
-            r = until
         for level in range(max(at_home, 1), n_levels):
             if left == 0:
                 break
@@ -381,6 +364,7 @@ def _emit(
         if not writes and more == 0 and locality == 0.0:
             for ticket in range(begin, begin + there):
                 at[home * types - base + ticket_type[ticket]] += often * number[run]
+            who += number[run]
             continue
         for _ in range(number[run]):
             for i in range(often * there + more):
