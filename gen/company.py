@@ -23,7 +23,7 @@ from numba import njit
 from fedgen.federation import Federation
 from fedgen.ragged import offsets_of, order_of
 from fitting.company import meetings
-from gen.matching import draw_below
+from gen.draws import draw_below
 from gen.streams import Stage, draw_seed
 
 if TYPE_CHECKING:

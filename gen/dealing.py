@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from fedgen.ragged import offsets_of
-from gen.matching import draw_below
+from gen.draws import draw_below
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers

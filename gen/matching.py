@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from fedgen.ragged import order_of
+from gen.draws import draw_below
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
@@ -32,9 +33,6 @@ EFFORT = 64
 """Most tries per slot of a group, all repetitions together: where the degrees cannot be met, searching on is vain."""
 DENSE = 128
 """Most bits per slot spent on a table of who is in which block."""
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX2 = np.uint64(0x94D049BB133111EB)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,16 +122,6 @@ def shuffled_order(groups: Integers, kind: Integers, n_kinds: int, seed: np.uint
                 other = begin[k] + draw_below(seed, last, last - begin[k] + 1)
                 order[last], order[other] = order[other], order[last]
     return order
-
-
-@njit(cache=True)
-def draw_below(seed: np.uint64, counter: int, below: int) -> np.int64:
-    """A number in [0, below) from (seed, counter): splitmix64 (Steele, Lea and Flood 2014)."""
-    z = seed + np.uint64(counter + 1) * _GOLDEN
-    z = (z ^ (z >> np.uint64(30))) * _MIX1
-    z = (z ^ (z >> np.uint64(27))) * _MIX2
-    z = z ^ (z >> np.uint64(31))
-    return np.int64((z >> np.uint64(1)) % np.uint64(below))
 
 
 @njit(cache=True)

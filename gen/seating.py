@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from gen.draws import GOLDEN, draw_bits, draw_up_to
+from gen.draws import GOLDEN, draw_bits, draw_unit, draw_up_to
 from gen.pairing import pair, pair_equals, sort_stubs
 from gen.repeats import unrepeat
 
@@ -371,10 +371,10 @@ def _emit(
                 ticket = begin + i % there
                 if i >= often * there:
                     if i == often * there:
-                        step, offset = there / more, (draw_bits(state) >> np.uint64(11)) * 2.0**-53
+                        step, offset = there / more, draw_unit(state)
                     ticket = begin + min(np.int64((i - often * there + offset) * step), there - 1)
                 code = home * types - base + ticket_type[ticket]
-                if locality > 0.0 and (draw_bits(state) >> np.uint64(11)) * 2.0**-53 < locality:
+                if locality > 0.0 and draw_unit(state) < locality:
                     code = draw_up_to(state, regions) * types - base + ticket_type[ticket]
                 if writes:
                     user[at[code]] = who

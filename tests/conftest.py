@@ -43,3 +43,13 @@ def data_file() -> Callable[[str], Path]:
 def teams() -> Federation:
     """The example that comes along: Debian's maintainer teams."""
     return fedgen.read(Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz")
+
+
+@pytest.fixture(scope="module")
+def small_districts() -> Iterator[None]:
+    """Districts may have any number of memberships, so that small federations have several."""
+    import gen.districts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gen.districts, "MEMBERSHIPS", 1)
+        yield

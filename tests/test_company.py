@@ -14,7 +14,7 @@ from fitting.company import PAIRS, company, largest, meetings
 from fitting.fit import fit
 from fitting.model import Company, Model, TypeTable
 from gen.company import PACE, TRIES, _alike, _classes, _near, _reunite, reunite_servers, reunite_users
-from gen.matching import draw_below
+from gen.draws import draw_below
 from gen.plan import make_plan
 from gen.sample import sample
 from gen.types import RoomTypes

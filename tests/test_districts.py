@@ -22,19 +22,12 @@ from gen.sample import draw, draw_district
 from gen.scenario import Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fedgen.federation import Federation
     from fitting.model import Model
     from gen.plan import Plan
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_ones() -> Iterator[None]:
-    """Districts may have any number of memberships, so that small federations have several."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gen.districts, "MEMBERSHIPS", 1)
-        yield
+pytestmark = pytest.mark.usefixtures("small_districts")
 
 
 @pytest.fixture(scope="module")

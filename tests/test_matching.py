@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedgen.ragged import offsets_of
-from gen.matching import DENSE, Matching, _substitute, _unrepeat, draw_below, match, shuffled_order
+from gen.draws import draw_below
+from gen.matching import DENSE, Matching, _substitute, _unrepeat, match, shuffled_order
 from gen.presences import _settle
 
 
