@@ -1,0 +1,1 @@
+"""A new snapshot of a federation: the crawler, and a homeserver's own data."""
