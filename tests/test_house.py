@@ -101,7 +101,7 @@ class TestDocuments:
         pinned = {normal(line.split("==")[0]) for line in lines}
         declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
         wanted = declared["project"]["dependencies"] + declared["dependency-groups"]["dev"]
-        assert {normal(re.split(r"[[<>=]", name)[0]) for name in wanted} <= pinned
+        assert {normal(re.split(r"[\[<>=]", name)[0]) for name in wanted} <= pinned
 
 
 def normal(name: str) -> str:
