@@ -31,6 +31,13 @@ class UnmetError(FedgenError):
     """No federation was found that meets what was asked; the message says what came nearest."""
 
 
+class MeasureError(FedgenError):
+    """A measurement cannot go on: the homeserver or its database does not answer as it should, or refuses.
+
+    Its message names nobody and no room or server, whatever was being asked.
+    """
+
+
 class OutputError(FedgenError):
     """The result cannot be written: it exists, the disk is full, the folder is not writable."""
 
