@@ -33,9 +33,9 @@ def crawl(
 ) -> None:
     """Measure a federation by crawling it, politely and under pseudonyms.
 
-    Rooms of a list, of directories and of spaces are joined for as long as it takes to read who is a member; or, without
-    joining, only their servers and numbers of users are asked. The access token is in the file that CONFIG names or in
-    FEDGEN_MATRIX_TOKEN. A crawl that was cut off goes on by the same command. How, and what is never done:
+    Rooms of a list, of directories and of spaces are joined for as long as it takes to read who is a member; or,
+    without joining, only their servers and numbers of users are asked. The access token is in the file that CONFIG
+    names or in FEDGEN_MATRIX_TOKEN. A crawl that was cut off goes on by the same command. How, and what is never done:
     docs/measure.md.
     """
     from fedgen.measure.config import read_config, read_token
