@@ -157,7 +157,7 @@ def make_world(
             fate=fate,
             number=number,
             # Of rooms that are gone, an alias tells so even a crawler that does not join.
-            alias=f"#{local}:{server}" if rng.random() < 0.7 or fate == "gone" else None,
+            alias=f"#{local}:{server}" if rng.random() < 0.7 or fate == "gone" or number % 50 == 0 else None,
             topic=topic,
             stale=fate == "noindex" and rng.random() < 0.35,
             world_readable=fate != "invite only" and rng.random() < 0.2,
@@ -269,7 +269,8 @@ def truth(
         seeds: further rooms that the crawler is told of, by id.
         odd: whether members whose user id is none are dropped or make the room a failed one.
         kicked_after: whether a room that throws the crawler out after it told its members is reported.
-        old: the server knows no summaries, so a crawl without joining cannot tell that it is banned.
+        old: the server knows no summaries, so a crawl without joining cannot tell that it is banned, nor that a room is
+            marked whose topic no directory tells.
     """
     asked = world.directories if directories is None else directories
     met = {room for name in asked for room in world.directories.get(name, ())} | set(seeds)
@@ -295,13 +296,17 @@ def truth(
         for child in world.rooms[room].children:
             hinted[child].update(world.rooms[child].via)
     found = [world.rooms[room] for room in sorted(met)]
+    in_spaces = {child for room in found for child in room.children} if spaces else set()
+    untold = {room.room_id for room in found if old and room.stale} - in_spaces
+    unjoined_out = {room.room_id for room in found if room.fate in unjoined} - untold
 
-    def by_fate(fates: set[Fate]) -> dict[Fate, frozenset[str]]:
-        return {fate: frozenset(r.room_id for r in found if r.fate == fate) for fate in SHARES if fate in fates}
+    def by_fate(fates: set[Fate], these: Collection[str]) -> dict[Fate, frozenset[str]]:
+        rooms = [room for room in found if room.room_id in these]
+        return {fate: frozenset(r.room_id for r in rooms if r.fate == fate) for fate in SHARES if fate in fates}
 
     return Truth(
         members={room.room_id: frozenset(room.members) for room in found if room.fate not in out},
-        left_out=by_fate(out),
+        left_out=by_fate(out, met),
         summaries={
             room.room_id: Summary(
                 frozenset(room.servers if room.alias else ()),
@@ -309,9 +314,9 @@ def truth(
                 frozenset(hinted[room.room_id] | ({server_of(room.room_id)} - {""})),
             )
             for room in found
-            if room.fate not in unjoined
+            if room.room_id not in unjoined_out
         },
-        left_out_unjoined=by_fate(unjoined),
+        left_out_unjoined=by_fate(unjoined, unjoined_out),
         unseen=frozenset(world.rooms) - met,
         never_join=frozenset(r.room_id for r in found if r.fate == "noindex" and not r.stale) - set(seeds),
     )
@@ -476,6 +481,10 @@ class Entry:
         subject = self.subject if self.endpoint == "alias" else self.room or self.subject
         return self.method, self.endpoint, subject, self.parameters
 
+    def over(self, tolerance: float) -> float:
+        """When it was over for the client. Of a written answer we know it; that nobody waits we see a little later."""
+        return self.ended if self.complete else max(self.began, self.ended - tolerance)
+
     @property
     def answered(self) -> bool:
         """Answered 200, completely and rightly."""
@@ -483,9 +492,9 @@ class Entry:
 
 
 def read_log(path: str | Path) -> list[Entry]:
-    """What ``--log`` holds; a line that is not yet written to its end does not count."""
+    """What ``--log`` holds, as it came; a line that is not yet written to its end does not count."""
     lines = Path(path).read_text().split("\n")[:-1]
-    return [Entry(**json.loads(line)) for line in lines]
+    return sorted((Entry(**json.loads(line)) for line in lines), key=lambda entry: entry.began)
 
 
 # --- the homeserver --------------------------------------------------------------------------------------------------
@@ -528,7 +537,7 @@ MESSAGES = {
 
 
 class Stub:
-    """A homeserver with one account; ``url`` once it listens, ``log`` of all requests that have ended."""
+    """A homeserver with one account (``me``, ``token``); ``url`` once it listens."""
 
     def __init__(
         self, world: World, faults: Faults = Faults(), limits: Limits = Limits(), log: str | Path | None = None
@@ -554,12 +563,16 @@ class Stub:
         self._file: IO[str] | None = None if log is None else Path(log).open("a", buffering=1)  # noqa: SIM115
         self._number = self._connection = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def log(self) -> list[Entry]:
-        """The requests that have ended, in the order in which they ended."""
+        """The requests that have ended, in the order in which they came."""
+        if self._loop is not None:
+            # A client has its answer a moment before it is in the log.
+            asyncio.run_coroutine_threadsafe(_settled(), self._loop).result(10)
         with self._lock:
-            return list(self._entries)
+            return sorted(self._entries, key=lambda entry: entry.number)
 
     @property
     def joined(self) -> list[str]:
@@ -572,9 +585,11 @@ class Stub:
         try:
             number = server.sockets[0].getsockname()[1]
             self.url = f"http://127.0.0.1:{number}"
+            self._loop = asyncio.get_running_loop()
             ready(number)
             await stop.wait()
         finally:
+            self._loop = None
             server.close()
             for task in self._tasks:
                 task.cancel()
@@ -1013,6 +1028,12 @@ class Stub:
         return _Answer(200, {"room_id": room.room_id})
 
 
+async def _settled() -> None:
+    """What is about to happen has happened."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 _JSON = ("Content-Type: application/json",)
 
 
@@ -1148,6 +1169,8 @@ ONCE = frozenset({"publicRooms", "hierarchy", "alias", "summary", "join", "joine
 """What is asked once in a whole crawl, however often that is killed."""
 VISIT = frozenset({"join", "joined_members", "topic", "member", "leave", "forget"})
 """What a visit to a room is made of."""
+LET_GO = 0.05
+"""Seconds within which the stub notices that a client has given up waiting; it looks every five milliseconds."""
 
 
 class Repeat(NamedTuple):
@@ -1302,13 +1325,12 @@ class Visit:
     def began(self) -> float:
         return min(entry.began for entry in self.entries)
 
-    @property
-    def ended(self) -> float:
-        return max(entry.ended for entry in self.entries)
+    def over(self, tolerance: float = 0.0) -> float:
+        return max(entry.over(tolerance) for entry in self.entries)
 
     def ended_well_before(self, kill: float) -> bool:
         """Whether it was over, the room left, when the crawler was killed."""
-        return self.ended < kill and any(entry.did in ("left", "kicked") for entry in self.entries)
+        return self.over() < kill and any(entry.did in ("left", "kicked") for entry in self.entries)
 
 
 def _visits(log: Iterable[Entry], endpoints: Collection[str]) -> list[Visit]:
@@ -1339,15 +1361,15 @@ def two_rooms_of_a_server(
     log: Iterable[Entry],
     endpoints: Collection[str] = VISIT,
     servers: Callable[[str], str] | None = None,
-    tolerance: float = 0.02,
+    tolerance: float = LET_GO,
 ) -> list[Overlap]:
-    """Visits to two rooms of one server that overlap, by more than ``tolerance`` seconds.
+    """Visits to two rooms of one server that overlap.
 
     Args:
         log: of one client.
         endpoints: what a visit is made of; ``{"summary"}`` for a crawl without joining.
         servers: of a room by its id; default: the one that the id names. Rooms of none do not count.
-        tolerance: within it the stub notices that a client has given up waiting.
+        tolerance: see ``LET_GO``.
     """
     by_server: dict[str, list[Visit]] = defaultdict(list)
     for visit in _visits(log, endpoints):
@@ -1358,20 +1380,20 @@ def two_rooms_of_a_server(
         visits.sort(key=lambda visit: visit.began)
         last = visits[0]
         for visit in visits[1:]:
-            if visit.began < last.ended - tolerance and visit.room != last.room:
+            if visit.began < last.over(tolerance) and visit.room != last.room:
                 found.append(Overlap(server, last, visit))
-            last = max(last, visit, key=lambda one: one.ended)
+            last = max(last, visit, key=lambda one: one.over(tolerance))
     return found
 
 
-def at_once(log: Iterable[Entry]) -> int:
+def at_once(log: Iterable[Entry], tolerance: float = LET_GO) -> int:
     """How many requests were in flight at a time, at most."""
-    return _most_at_once((entry.began, entry.ended) for entry in log)
+    return _most_at_once((entry.began, entry.over(tolerance)) for entry in log)
 
 
-def visits_at_once(log: Iterable[Entry], endpoints: Collection[str] = VISIT) -> int:
+def visits_at_once(log: Iterable[Entry], endpoints: Collection[str] = VISIT, tolerance: float = LET_GO) -> int:
     """How many rooms were visited at a time, at most."""
-    return _most_at_once((visit.began, visit.ended) for visit in _visits(log, endpoints))
+    return _most_at_once((visit.began, visit.over(tolerance)) for visit in _visits(log, endpoints))
 
 
 def _most_at_once(stretches: Iterable[tuple[float, float]]) -> int:
