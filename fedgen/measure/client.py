@@ -16,7 +16,7 @@ import random
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -108,7 +108,7 @@ class Client:
         asked: requests sent so far, those that are tried again included.
     """
 
-    def __init__(self, homeserver: str, token: str | None, limits: Limits, *, verify: Any = True) -> None:
+    def __init__(self, homeserver: str, token: str | None, limits: Limits, *, rested: bool = True) -> None:
         import httpx
 
         for name in ("httpx", "httpcore"):  # they log addresses, which hold identifiers
@@ -118,11 +118,12 @@ class Client:
         self._limits = limits
         self._pace = Pace(1.0 / limits.requests_per_second)
         self._joins = Pace(60.0 / limits.joins_per_minute)
+        for pace in () if rested else (self._pace, self._joins):  # another run may have asked a moment ago
+            pace.hold(pace.interval)
         self._http = httpx.AsyncClient(
             base_url=homeserver.rstrip("/"),
             headers={"User-Agent": _user_agent(), **({"Authorization": f"Bearer {token}"} if token else {})},
             timeout=httpx.Timeout(limits.timeout_seconds, connect=_CONNECT_SECONDS, pool=None),
-            verify=verify,
             follow_redirects=False,  # another host would get the token
         )
 

@@ -9,7 +9,7 @@ there.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -20,7 +20,7 @@ import msgspec
 from fedgen.errors import MeasureError
 from fedgen.measure.answers import JoinedRooms, Versions, WhoAmI
 from fedgen.measure.client import CLIENT, Client, Question, RefusedError, UnansweredError
-from fedgen.measure.exclusions import Admission
+from fedgen.measure.exclusions import Admission, server_of
 from fedgen.measure.memory import Memory
 from fedgen.measure.pseudonyms import Pseudonyms
 from fedgen.measure.rooms import Finder, Found, Room, distinct
@@ -97,15 +97,16 @@ async def crawl(
         MeasureError: the crawl cannot go on; the journal has what was answered so far.
     """
     stop = stop or Stop()
-    async with Client(config.homeserver, token, config.limits) as client:
+    async with Client(config.homeserver, token, config.limits, rested=not journal.resumed) as client:
         user = await _introduced(client, config, token, journal)
         rules = config.leave_out if user is None else _with_user(config, user)
         admission = Admission(rules, Pseudonyms.under(journal.key))
         began = await journal.once("began", _now)
-        found = await _found(config, Finder(client, journal, admission, config.join), progress, stop)
+        finder = Finder(client, journal, admission, config.join)
+        found = await _found(config, finder, progress, stop)
         rooms = distinct(room for one in found for room in one.rooms)
         memory = await Memory.recalled(client, user) if user is not None else None
-        visitor = Visitor(client, journal, admission, memory, user, await _at_home(client, journal, config))
+        visitor = Visitor(client, journal, admission, finder, memory, user, await _at_home(client, journal, config))
         visits: list[Visit] = []
 
         async def visit(room: Room) -> None:
@@ -113,7 +114,7 @@ async def crawl(
             progress("visiting rooms", len(visits), len(rooms))
 
         progress("visiting rooms", 0, len(rooms))
-        await _by_host(rooms, lambda room: room.host, visit, config.limits.rooms_at_once, stop)
+        await _side_by_side(rooms, lambda room: room.servers, visit, config.limits.rooms_at_once, stop)
         return Crawled(
             tuple(sorted(visits, key=lambda one: one.room)),
             Counter(one.failed or "answered" for one in found),
@@ -176,10 +177,10 @@ async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop)
     listed = tuple(dict.fromkeys(config.rooms.list))
 
     async def look_up(name: str) -> None:
-        found.append(await finder.listed(name))
+        found.append(await finder.summary(name))
         progress("looking up rooms", len(found), len(listed))
 
-    await _by_host(listed, lambda name: name.partition(":")[2], look_up, config.limits.rooms_at_once, stop)
+    await _side_by_side(listed, _bothered, look_up, config.limits.rooms_at_once, stop)
     for server in dict.fromkeys(config.rooms.directories):
         stop.check()
         found += await finder.directory(server, progress)
@@ -189,31 +190,42 @@ async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop)
     return found
 
 
-async def _by_host(
-    items: Iterable[T], host: Callable[[T], str], work: Callable[[T], Awaitable[None]], at_once: int, stop: Stop
+def _bothered(name: str) -> frozenset[str]:
+    return frozenset(filter(None, [server_of(name)]))
+
+
+async def _side_by_side(
+    items: Iterable[T],
+    servers: Callable[[T], frozenset[str]],
+    work: Callable[[T], Awaitable[None]],
+    at_once: int,
+    stop: Stop,
 ) -> None:
-    """Work on all items, on several at once but never on two of one host.
+    """Work on all items, on several at once but never on two that bother the same server.
 
     Raises:
         MeasureError: that of the first that fails, or that it was stopped.
     """
-    slots = asyncio.Semaphore(at_once)
-    queues: dict[str, list[T]] = defaultdict(list)
-    for item in items:
-        queues[host(item)].append(item)
-
-    async def serve(queue: list[T]) -> None:
-        for item in queue:
-            async with slots:
-                if not stop.asked_for:
-                    await work(item)
-
-    tasks = [asyncio.ensure_future(serve(queue)) for queue in queues.values()]
+    waiting = deque(items)
+    busy: dict[asyncio.Future[None], frozenset[str]] = {}
     try:
-        for task in asyncio.as_completed(tasks):
-            await task
+        while (waiting and not stop.asked_for) or busy:
+            bothered = set().union(*busy.values())
+            later: list[T] = []
+            while waiting and len(busy) < at_once and not stop.asked_for:
+                item = waiting.popleft()
+                if servers(item) & bothered:
+                    later.append(item)
+                else:
+                    busy[asyncio.ensure_future(work(item))] = servers(item)
+                    bothered |= servers(item)
+            waiting.extendleft(reversed(later))
+            done, _ = await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                del busy[task]
+                await task
     finally:
-        for task in tasks:
+        for task in busy:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*busy, return_exceptions=True)
     stop.check()

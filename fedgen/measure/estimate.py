@@ -19,8 +19,8 @@ from fedgen.measure.rooms import PAGE
 if TYPE_CHECKING:
     from fedgen.measure.config import Config
 
-TO_JOIN, TO_LOOK = 5, 1
-"""Questions per room: join, members, membership, leave, forget; or the directory. A listed room is looked up before."""
+TO_JOIN, TO_LOOK = 6, 2
+"""Questions per room: join, topic, members, membership, leave, forget; or summary and directory."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ async def estimate(config: Config, token: str | None) -> Estimate:
     listed = len(set(config.rooms.list))
     rooms = listed + in_directories + in_spaces
     pages = sum(-(-size // PAGE) for size in (in_directories, in_spaces))
-    requests = listed + pages + rooms * (TO_JOIN if config.join else TO_LOOK)
+    requests = pages + rooms * (TO_JOIN if config.join else TO_LOOK)  # the summary of a listed room tells its topic
     joins = rooms if config.join else 0
     limits = config.limits
     seconds = max(requests / limits.requests_per_second, joins / limits.joins_per_minute * 60)

@@ -38,7 +38,7 @@ class Room(msgspec.Struct, frozen=True):
         users: its members, if told.
         out: it opted out: by its topic, or as it banned us.
         open: anybody may join.
-        told: what its topic says is known.
+        told: its summary was asked: what its topic says, and whether it banned us, is known.
     """
 
     id: str
@@ -48,7 +48,13 @@ class Room(msgspec.Struct, frozen=True):
     users: int | None = None
     out: bool = False
     open: bool = True
-    told: bool = True
+    told: bool = False
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """Those that a visit bothers, as far as is known: of its id, its alias, and of where it was found."""
+        named = (self.host, server_of(self.id), server_of(self.alias) if self.alias else None)
+        return frozenset(server for server in named if server)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -80,9 +86,10 @@ class Finder:
         self._client, self._journal, self._admission = client, journal, admission
         self.joins = joins
 
-    async def listed(self, name: str) -> Found:
-        """A room of the list, looked up by its summary (MSC3266)."""
-        return await self._once(f"listed {self._admission.names.room(name).hex()}", lambda: self._summary(name))
+    async def summary(self, name: str, via: tuple[str, ...] = ()) -> Found:
+        """A room by its id or alias, as its summary tells (MSC3266)."""
+        key = f"summary {self._admission.names.room(name).hex()}"
+        return await self._once(key, lambda: self._summary(name, via or tuple(filter(None, [server_of(name)]))))
 
     async def directory(self, server: str, progress: Progress) -> list[Found]:
         """The public rooms of a server."""
@@ -100,7 +107,7 @@ class Finder:
 
     async def space(self, name: str, progress: Progress) -> list[Found]:
         """The rooms of a space and of the spaces in it, the space itself among them."""
-        home = await self.listed(name)
+        home = await self.summary(name)
         if not home.rooms or self._admission.opted_out(home.rooms[0].host):
             return [home]
         (root,) = home.rooms
@@ -157,23 +164,25 @@ class Finder:
             if after is None:
                 return pages
 
-    async def _summary(self, name: str) -> Found:
+    async def _summary(self, name: str, via: tuple[str, ...]) -> Found:
         """What the summary of a room tells; where the homeserver has no summaries, what can be had otherwise."""
-        host = server_of(name) or ""
         alias = name if name.startswith("#") else None
-        if self._admission.opted_out(host) or self._admission.opted_out_room(name):
-            return Found((Room(name, alias, (), host, out=True),))
-        question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": host} if host else {})
+        host = via[0] if via else ""
+        unsummarised = Room(name, alias, via, host)
+        if self._admission.opted_out(server_of(name)) or self._admission.opted_out_room(name):
+            return Found((msgspec.structs.replace(unsummarised, out=True),))
+        question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": list(via)})
         try:
             try:
-                return Found((self._room(await self._client.ask(question, Entry), host, alias, ()),))
+                room = self._room(await self._client.ask(question, Entry), host, alias, via)
+                return Found((msgspec.structs.replace(room, told=True),))
             except RefusedError as error:
                 if error.code != "M_UNRECOGNIZED":
                     raise
-            if alias is None or not self.joins:  # no alias to resolve, or nobody to count
-                return Found((Room(name, alias, (host,) if host else (), host, told=False),))
+            if alias is None or not self.joins:  # no alias to resolve, or no number of users to go with it
+                return Found((unsummarised,))
             found = await self._client.ask(Question("GET", (*CLIENT, "directory", "room", alias)), Alias)
-            return Found((Room(found.room_id, alias, (host,), host, told=False),))
+            return Found((msgspec.structs.replace(unsummarised, id=found.room_id),))
         except RefusedError:
             return Found(failed="refused")
         except UnansweredError:
@@ -215,21 +224,24 @@ class Finder:
 
 
 def distinct(rooms: Iterable[Room]) -> list[Room]:
-    """Each room once, as it was found first; what any of the finds says against a visit counts."""
+    """Each room once."""
     found: dict[str, Room] = {}
     for room in rooms:
-        first = found.setdefault(room.id, room)
-        if first is not room:
-            found[room.id] = msgspec.structs.replace(
-                first,
-                alias=first.alias or room.alias,
-                via=tuple(dict.fromkeys((*first.via, *room.via))),
-                users=first.users if first.users is not None else room.users,
-                out=first.out or room.out,
-                open=first.open and room.open,
-                told=first.told or room.told,
-            )
+        found[room.id] = both(found[room.id], room) if room.id in found else room
     return list(found.values())
+
+
+def both(first: Room, second: Room) -> Room:
+    """What two finds of a room tell together; what either says against a visit counts."""
+    return msgspec.structs.replace(
+        first,
+        alias=first.alias or second.alias,
+        via=tuple(dict.fromkeys((*first.via, *second.via))),
+        users=first.users if first.users is not None else second.users,
+        out=first.out or second.out,
+        open=first.open and second.open,
+        told=first.told or second.told,
+    )
 
 
 def _after(params: dict[str, str | int], name: str, after: str | None) -> dict[str, str | int]:

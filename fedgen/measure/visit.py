@@ -1,8 +1,9 @@
 """A visit to a room: what is asked there, in which order, and what becomes of it.
 
-Joining: join, read who is a member, see that we are still welcome, leave, forget. Not joining: ask the directory of the
-room's server for the servers in it. Every answer is noted in the journal as it arrives, people as pseudonyms; a visit
-that was cut off is walked again from the door, and what is noted is not asked again.
+Joining: join, see what the topic says, read who is a member, see that we are still welcome, leave, forget. Not joining:
+ask for the room's summary, and the directory of its server for the servers in it. Every answer is noted in the journal
+as it arrives, people as pseudonyms; a visit that was cut off is walked again from the door, and what is noted is not
+asked again.
 
 No message is read: the only questions are those of this module and of :mod:`fedgen.measure.rooms`.
 """
@@ -17,6 +18,7 @@ from fedgen.measure.answers import Alias, Joined, Member, Members, Nothing, Topi
 from fedgen.measure.client import CLIENT, Question, RefusedError, UnansweredError
 from fedgen.measure.exclusions import Person
 from fedgen.measure.pseudonyms import SIZE
+from fedgen.measure.rooms import both
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from fedgen.measure.exclusions import Admission
     from fedgen.measure.journal import Journal
     from fedgen.measure.memory import Memory
-    from fedgen.measure.rooms import Room
+    from fedgen.measure.rooms import Finder, Room
 
 Fate = Literal[
     "seen",
@@ -41,7 +43,7 @@ Fate = Literal[
 ]
 """What became of a room."""
 
-_DOUBTED = 3  # how often an answer with malformed ids is asked for before it is taken as it is
+_FAILED: dict[str, Fate] = {"refused": "refused: by the homeserver", "unanswered": "unanswered"}
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ class Visitor:
         client: Client,
         journal: Journal,
         admission: Admission,
+        finder: Finder,
         memory: Memory | None,
         user: str | None,
         at_home: frozenset[str],
     ) -> None:
-        self._client, self._journal, self._admission, self._memory = client, journal, admission, memory
+        self._client, self._journal, self._admission = client, journal, admission
+        self._finder, self._memory = finder, memory
         self.user, self.at_home = user, at_home
 
     async def join(self, room: Room) -> Visit:
@@ -139,6 +143,12 @@ class Visitor:
         """
         name = self._admission.names.room(room.id)
         unwelcome = self._unwelcome(room)
+        if unwelcome is None and not room.told:
+            summary = await self._finder.summary(room.id, room.via)
+            if summary.failed:
+                return Visit(name, _FAILED[summary.failed])
+            room = both(summary.rooms[0], room)
+            unwelcome = self._unwelcome(room)
         if unwelcome:
             return Visit(name, unwelcome)
         if room.users is None:
@@ -147,7 +157,7 @@ class Visitor:
             return Visit(name, "without an alias")
         found = await self._tried(f"{name.hex()} servers", lambda: self._servers(room))
         if "failed" in found:
-            return Visit(name, "refused: by the homeserver" if found["failed"] == "refused" else "unanswered")
+            return Visit(name, _FAILED[found["failed"]])
         servers = frozenset(found["servers"])
         left_out = Counter(found["left_out"])
         return Visit(
@@ -204,18 +214,15 @@ class Visitor:
         return ask
 
     async def _members(self, room: Room) -> dict[str, Any]:
-        for _ in range(_DOUBTED):
-            members = await self._client.ask(Question("GET", (*CLIENT, "rooms", room.id, "joined_members")), Members)
-            left_out: Counter[str] = Counter()
-            people = []
-            for user_id in members.joined:
-                person = self._admission.of_user(user_id)
-                if isinstance(person, Person):
-                    people.append(person)
-                elif user_id != self.user:
-                    left_out[person] += 1
-            if not left_out["malformed"]:
-                break
+        members = await self._client.ask(Question("GET", (*CLIENT, "rooms", room.id, "joined_members")), Members)
+        left_out: Counter[str] = Counter()
+        people = []
+        for user_id in members.joined:
+            person = self._admission.of_user(user_id)
+            if isinstance(person, Person):
+                people.append(person)
+            elif user_id != self.user:
+                left_out[person] += 1
         return {"people": b"".join(user + server for user, server in people), "left_out": dict(left_out)}
 
     async def _membership(self, room: Room) -> dict[str, Any]:
