@@ -36,7 +36,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-SYNAPSE = ["matrix-synapse>=1.120,<2", "psycopg2-binary"]
+SYNAPSE = ["matrix-synapse>=1.140,<2", "psycopg2-binary"]
 ROOT = Path(__file__).parents[1]
 
 # Below the ports that Linux (from 32768) and others hand out to outgoing connections.
@@ -701,20 +701,20 @@ def _of_server(users: Iterable[str], name: str) -> set[str]:
 def furnish(world: World) -> None:
     """Ten users on each of the world's first three homeservers, in five rooms and a space, and wait for agreement.
 
-    lobby: open to all, nearly all are in it. garden: has a topic; the last of the third homeserver left it, one was
-    kicked, one was banned. twelve: of room version 12, whose ids name no server. attic: open, not in the directory, of
-    one homeserver. cellar: by invitation. campus: the space of lobby, garden and twelve.
+    lobby: open to all, nearly all are in it. garden: the last of the third homeserver left it, one was kicked, one was
+    banned. twelve: of room version 12, whose ids name no server. attic: open, not in the directory, of one homeserver.
+    cellar: by invitation. campus: the space of lobby, garden and twelve.
     """
     for homeserver in world.homeservers[:3]:
         for number in range(10):
             world.register(homeserver, f"user{number}")
     a, b, c = (world.on(homeserver) for homeserver in world.homeservers[:3])
-    lobby = world.create_room(a[0], "lobby", topic="Everyone is welcome \N{WAVING HAND SIGN}")
-    garden = world.create_room(b[0], "garden", topic="Roses, e.g. climbing ones")
+    lobby = world.create_room(a[0], "lobby", topic="Everyone is welcome \N{WAVING HAND SIGN}", version="11")
+    garden = world.create_room(b[0], "garden", topic="Roses, e.g. climbing ones", version="10")
     twelve = world.create_room(c[0], "twelve", version="12")
-    attic = world.create_room(b[1], "attic", published=False)
-    cellar = world.create_room(a[1], "cellar", public=False)
-    campus = world.create_room(a[0], "campus", space_of=(lobby, garden, twelve))
+    attic = world.create_room(b[1], "attic", published=False, version="11")
+    cellar = world.create_room(a[1], "cellar", public=False, version="11")
+    campus = world.create_room(a[0], "campus", space_of=(lobby, garden, twelve), version="11")
     for user in (*a[1:9], *b[:8], *c[:7]):
         world.join(user, lobby)
     for user in (*b[2:6], *a[3:6], *c[:2]):
