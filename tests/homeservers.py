@@ -202,8 +202,11 @@ class Process:
 
 
 def tail(log: Path, lines: int = 40) -> str:
-    """The end of a log."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+    """The end of a log, without what only polls."""
+    if not log.exists():
+        return "(no log)"
+    text = log.read_text(errors="replace").splitlines()
+    return "\n".join([line for line in text if "/_synapse/admin/" not in line][-lines:])
 
 
 class Authority:
