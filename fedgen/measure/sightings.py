@@ -36,16 +36,25 @@ class Sightings:
 
     def see(self, room: bytes, person: Person) -> None:
         """Somebody is a member of a room."""
-        user = self._users.setdefault(person.user, len(self._users))
-        if user == len(self._home):
-            self._home.append(self._servers.setdefault(person.server, len(self._servers)))
-        self._user.append(user)
-        self._room.append(self._rooms.setdefault(room, len(self._rooms)))
+        self.see_room(room, (person,))
 
     def see_room(self, room: bytes, people: Iterable[Person]) -> None:
-        """They are the members of a room; a room of nobody is none."""
-        for person in people:
-            self.see(room, person)
+        """They are members of a room; a room of nobody is none."""
+        users, home = self._users, self._home
+        seen = array("q")
+        for user, server in people:
+            index = users.setdefault(user, len(users))
+            if index == len(home):
+                home.append(self._servers.setdefault(server, len(self._servers)))
+            seen.append(index)
+        if seen:
+            self._user.extend(seen)
+            self._room.extend(array("q", (self._rooms.setdefault(room, len(self._rooms)),)) * len(seen))
+
+    @property
+    def n_rooms(self) -> int:
+        """How many rooms were seen."""
+        return len(self._rooms)
 
     def __len__(self) -> int:
         """How many memberships were seen."""
