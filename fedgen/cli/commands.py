@@ -3,17 +3,18 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from fedgen import __version__
 from fedgen.cli import terminal
+from fedgen.cli.command import SETTINGS, Command, help_without_a_command
 from fedgen.cli.convert import convert
 from fedgen.cli.fit import fit
 from fedgen.cli.info import info
 from fedgen.cli.load import load
+from fedgen.cli.measure import make_measure
 from fedgen.cli.plot import plot
 from fedgen.cli.reconstruct import reconstruct
 from fedgen.cli.sample import sample
@@ -24,25 +25,13 @@ from fedgen.errors import FedgenError
 INTERRUPTED = 130  # what typer returns after Ctrl-C
 
 
-class Command(TyperCommand):
-    """A command whose usage shows ``DATA`` for what it needs, where typer would show ``{DATA}``."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The words of the usage line."""
-        return [piece.removeprefix("{").replace("}", "", 1) for piece in super().collect_usage_pieces(ctx)]
-
-
 def make_app() -> typer.Typer:
     """The commands, in the order of use."""
-    app = typer.Typer(
-        name="fedgen",
-        rich_markup_mode=None,  # importing rich for a help text would double its time
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    app = typer.Typer(name="fedgen", **SETTINGS)
     app.callback(invoke_without_command=True)(fedgen)
     for command in (fit, sample, sweep, validate, load, reconstruct, plot, info, convert):
         app.command(cls=Command)(command)
+    app.add_typer(make_measure())
     return app
 
 
@@ -66,9 +55,7 @@ def fedgen(
     become a federation that meets them (reconstruct).
     """
     del version, debug  # handled before any command runs
-    if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
-        raise typer.Exit(2)
+    help_without_a_command(context)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -125,7 +125,9 @@ def _told(table: str) -> Iterator[None]:
     except psycopg.Error as error:
         code, lost = error.sqlstate or "", error.sqlstate is None and isinstance(error, psycopg.OperationalError)
     if code == "42501":
-        raise MeasureError(f"the database does not let us read {table}; grant it to this user as docs/measure.md says") from None
+        raise MeasureError(
+            f"the database does not let us read {table}; grant it to this user as docs/measure.md says"
+        ) from None
     if code in ("42P01", "42703", "3F000"):  # table, column, schema
         raise no_synapse(table) from None
     if lost:

@@ -75,8 +75,11 @@ class Sightings:
         server, user, room = (rng.permutation(len(names)) for names in (self._servers, self._users, self._rooms))
         home = np.empty(len(user), dtype=np.int64)
         home[user] = server[_integers(self._home)]
-        pairs = np.sort(room[_integers(self._room)] * len(user) + user[_integers(self._user)])
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+        pairs = room[_integers(self._room)]  # in place from here on: there may be 100 MB and more of them
+        pairs *= len(user)
+        pairs += user[_integers(self._user)]
+        pairs.sort()
+        pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
         federation = Federation.from_pairs(home, pairs % len(user), pairs // len(user))
         federation.check()
         return federation

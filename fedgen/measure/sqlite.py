@@ -2,12 +2,15 @@
 
 The file is opened with ``mode=ro``, which makes none where there is none, and never with ``immutable=1``: Synapse may
 be at work, and then part of the data is in its write-ahead log. Reading lets it go on writing (Synapse sets
-``journal_mode=WAL``; https://www.sqlite.org/wal.html). Nothing of the data is written; beside the file, SQLite keeps
-the log's index (``-wal`` and ``-shm``) for as long as somebody reads, as it does for Synapse.
+``journal_mode=WAL``; https://www.sqlite.org/wal.html). Nothing of the data is written. But where nobody is at work,
+SQLite makes the log (``-wal``, ``-shm``) anew, and who only reads cannot remove it again; if it belonged to somebody
+other than the database does, Synapse could not start. So only the owner (or root, for whom SQLite sets the owner)
+may read a database that nobody uses.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+_LOGS = slice(18, 20)  # of the header: 2 and 2 for journal_mode=WAL (https://www.sqlite.org/fileformat.html)
 _WAIT = 10.0  # seconds for a lock that somebody holds
 _TOLD = {
     "SQLITE_NOTADB": "is no SQLite database (or an encrypted one); name Synapse's",
@@ -87,8 +91,10 @@ def _check(path: Path) -> None:
         if path.is_dir():
             raise MeasureError("the database: is a folder; name the file in it, homeserver.db by default")
         with path.open("rb") as file:
-            file.read(1)
-        return
+            header = file.read(_LOGS.stop)
+        if header[_LOGS] != b"\x02\x02" or Path(f"{path}-shm").exists() or os.geteuid() in (0, path.stat().st_uid):
+            return
+        problem = "is not in use, and who reads it makes files that keep Synapse out; run this as its owner"
     except FileNotFoundError:
         problem = "there is no such file; check the path"
     except PermissionError:

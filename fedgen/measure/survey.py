@@ -1,13 +1,14 @@
 """What the data of one homeserver shows: which rooms and memberships count, which do not, and why.
 
 Of every membership that is read is told what became of it: those in the snapshot and those left out add up to those
-read, and so do rooms.
+read, and so do rooms. Of rooms that are left out, the admin API is not asked for members, so there they are not among
+those read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fedgen.measure.sightings import Sightings
 
@@ -56,17 +57,14 @@ class Survey:
         """The snapshot; errors as of :meth:`Sightings.federation <fedgen.measure.sightings.Sightings.federation>`."""
         return self.sightings.federation()
 
-    def told(self) -> dict[str, Any]:
-        """Counts, of which provenance is made (docs/measure.md)."""
-        reasons = Counter(reason for reason in self.rooms.values() if reason is not None)
-        reasons["nobody left"] = len(self.rooms) - reasons.total() - self.sightings.n_rooms
-        return {
-            "rooms": len(self.rooms),
-            "rooms_left_out": _by_name(reasons),
-            "memberships": len(self.sightings) + self.left_out.total(),
-            "memberships_left_out": _by_name(self.left_out),
-        }
+    def told(self) -> dict[str, dict[str, int]]:
+        """Counts, of which provenance is made (docs/measure.md): of rooms, and of memberships left out."""
+        rooms = Counter[str](reason or "seen" for reason in self.rooms.values())
+        nobody_left = rooms["seen"] - self.sightings.n_rooms
+        rooms.update({"seen": -nobody_left, "nobody left": nobody_left})
+        return {"rooms": by_reason(rooms), "left_out": by_reason(self.left_out)}
 
 
-def _by_name(counts: Counter[str]) -> dict[str, int]:
+def by_reason(counts: Counter[str]) -> dict[str, int]:
+    """Counts by reason, reasons as keys of JSON are spelled."""
     return {name.replace(" ", "_"): count for name, count in sorted(counts.items()) if count}
