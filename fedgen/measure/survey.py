@@ -62,9 +62,8 @@ class Survey:
         rooms = Counter[str](reason or "seen" for reason in self.rooms.values())
         nobody_left = rooms["seen"] - self.sightings.n_rooms
         rooms.update({"seen": -nobody_left, "nobody left": nobody_left})
-        return {"rooms": by_reason(rooms), "left_out": by_reason(self.left_out)}
+        return {"rooms": _sorted(rooms), "left_out": _sorted(self.left_out)}
 
 
-def by_reason(counts: Counter[str]) -> dict[str, int]:
-    """Counts by reason, reasons as keys of JSON are spelled."""
-    return {name.replace(" ", "_"): count for name, count in sorted(counts.items()) if count}
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return {reason: count for reason, count in sorted(counts.items()) if count}

@@ -3,6 +3,8 @@
 import typer
 
 from fedgen.cli.command import SETTINGS, Command, help_without_a_command
+from fedgen.cli.measure.announce import announce
+from fedgen.cli.measure.crawl import crawl
 from fedgen.cli.measure.synapse import synapse
 
 
@@ -10,7 +12,7 @@ def make_measure() -> typer.Typer:
     """The commands, in the order of use."""
     app = typer.Typer(name="measure", **SETTINGS)
     app.callback(invoke_without_command=True)(measure)
-    for command in (synapse,):
+    for command in (crawl, synapse, announce):
         app.command(cls=Command)(command)
     return app
 

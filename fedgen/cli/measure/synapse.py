@@ -10,8 +10,10 @@ import typer
 
 from fedgen.cli import terminal
 from fedgen.cli.info import counts
+from fedgen.cli.measure.crawl import print_told
 from fedgen.cli.options import Force, Format, Json, Quiet, path_option
 from fedgen.cli.output import check_federation
+from fedgen.errors import UsageError
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation
@@ -87,7 +89,8 @@ def synapse(
     if json:
         terminal.print_json({**counts(federation), "measurement": measurement, "output": str(output)})
     else:
-        _print(federation, measurement, output)
+        terminal.print_pairs(f"Snapshot {output}", list(counts(federation).items()))
+        print_told(measurement)
 
 
 def _file(address: "Address") -> Path | None:
@@ -99,9 +102,7 @@ def _surveyed(
 ) -> tuple["Survey", dict[str, Any]]:
     """What was seen, and what provenance says of where."""
     if address.engine == "admin api":
-        from fedgen.measure.token import read_token
-
-        return _asked(address, read_token(token_file), admission, progress), {"way": "admin api"}
+        return _asked(address, _token(token_file), admission, progress), {"way": "admin api"}
     from fedgen.measure.database import open_database
     from fedgen.measure.synapse import survey
 
@@ -110,13 +111,26 @@ def _surveyed(
         return seen, {"way": "synapse database", "engine": database.engine, "schema_version": version}
 
 
+def _token(path: Path | None) -> str:
+    """The access token of an administrator."""
+    import os
+
+    from fedgen.measure.config import TOKEN, read_secret_file
+
+    token = os.environ.get(TOKEN, "").strip() if path is None else read_secret_file(path, "the access token")
+    if not token:
+        raise UsageError(f"the admin API needs an administrator's access token; give it in {TOKEN} or --token-file")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError("the access token is not one word of plain letters; give what the homeserver gave")
+    return token
+
+
 def _asked(address: "Address", token: str, admission: "Admission", progress: "Progress") -> "Survey":
     """What the admin API tells."""
     from fedgen.measure.database import needing
 
     with needing("httpx"):
         import httpx  # noqa: F401  that it is there
-
     import asyncio
 
     from fedgen.measure.admin import survey
@@ -166,21 +180,13 @@ def _command(
 def _remarks(measurement: Mapping[str, Any]) -> list[str]:
     """What a person should know at once."""
     rooms, texts = measurement["rooms"], []
-    if count := rooms.get("partial_state"):
+    if count := rooms.get("partial state"):
         texts.append(f"{count:,} of the rooms are still being joined, and left out; a later measurement has them")
-    if count := rooms.get("said_nothing_readable"):
+    if count := rooms.get("said nothing readable"):
         texts.append(f"{count:,} of the rooms are left out, since it cannot be read whether they opt out")
     if measurement["way"] == "admin api":
         texts.append("rooms that are still being joined are in it with part of their members; the API does not tell")
     return texts
-
-
-def _print(federation: "Federation", measurement: Mapping[str, Any], output: Path) -> None:
-    terminal.print_pairs(f"Snapshot {output}", list(counts(federation).items()))
-    rooms = {reason: count for reason, count in measurement["rooms"].items() if reason != "seen"}
-    for title, left_out in (("Rooms", rooms), ("Memberships", measurement["left_out"])):
-        rows = [(reason.replace("_", " "), count) for reason, count in left_out.items()]
-        terminal.print_pairs(f"{title} left out", rows or [("none", 0)])
 
 
 def _now() -> str:

@@ -1,0 +1,233 @@
+"""One homeserver's client-server API: questions asked at a pace, again where an answer is none.
+
+What is tried again: connections that fail, time-outs, 5xx, and answers of another shape than the specification gives
+them; after a pause that doubles each time, drawn from its upper half so that clients do not fall into step (Metcalfe
+and Boggs 1976; RFC 6298 for the doubling). A 429 is no failure: everything waits as long as it says
+(``retry_after_ms``, or ``Retry-After`` in seconds or as a date, RFC 9110 section 10.2.3), and at least one pause.
+
+Nothing that is asked or answered gets into an error, a log or a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from fedgen.errors import MeasureError
+from fedgen.measure.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    import httpx
+
+    from fedgen.measure.config import Limits
+
+T = TypeVar("T")
+
+CLIENT = ("_matrix", "client", "v3")
+"""How the paths of the client-server API begin."""
+
+_CONNECT_SECONDS = 30.0
+_LONGEST_PAUSE = 300.0  # seconds; beyond this more patience is more attempts
+_LONGEST_HOLD = 24 * 3600.0  # a server that asks for more has been told wrong
+_EXPIRED = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_USER_LOCKED")
+
+
+class RefusedError(MeasureError):
+    """The homeserver says no, and would say so again.
+
+    Attributes:
+        status: of HTTP.
+        code: Matrix' ``errcode``; empty if it gave none.
+    """
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"the homeserver refuses ({status} {code or 'without a reason'})")
+        self.status, self.code = status, code
+
+
+class UnansweredError(MeasureError):
+    """All attempts were in vain, though the homeserver is there."""
+
+    def __init__(self) -> None:
+        super().__init__("the homeserver does not answer as it should, however often it is asked; try again later")
+
+
+class _Again(Exception):  # noqa: N818  no error: it is tried again
+    """An answer that is none."""
+
+    def __init__(self, here: bool) -> None:
+        self.here = here  # whether the homeserver was reached
+
+
+class _Error(msgspec.Struct):
+    """The error of an API (Matrix specification, client-server API, "Standard error response")."""
+
+    errcode: str = ""
+    retry_after_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        method: of HTTP.
+        parts: of the path, unquoted.
+        params: of the query.
+        body: JSON; None: no body.
+        joins: whether it takes a turn of the joins, too.
+    """
+
+    method: str
+    parts: tuple[str, ...]
+    params: Mapping[str, str | int | list[str]] | None = None
+    body: object = None
+    joins: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path, quoted."""
+        return "/" + "/".join(quote(part, safe="") for part in self.parts)
+
+
+class Client:
+    """Asks one homeserver; an asynchronous context.
+
+    Attributes:
+        asked: requests sent so far, those that are tried again included.
+    """
+
+    def __init__(self, homeserver: str, token: str | None, limits: Limits, *, rested: bool = True) -> None:
+        import httpx
+
+        for name in ("httpx", "httpcore"):  # they log addresses, which hold identifiers
+            logging.getLogger(name).disabled = True
+        self.asked = 0
+        self._met = False  # whether it ever answered
+        self._limits = limits
+        self._pace = Pace(1.0 / limits.requests_per_second)
+        self._joins = Pace(60.0 / limits.joins_per_minute)
+        for pace in () if rested else (self._pace, self._joins):  # another run may have asked a moment ago
+            pace.hold(pace.interval)
+        self._http = httpx.AsyncClient(
+            base_url=homeserver.rstrip("/"),
+            headers={"User-Agent": _user_agent(), **({"Authorization": f"Bearer {token}"} if token else {})},
+            timeout=httpx.Timeout(limits.timeout_seconds, connect=_CONNECT_SECONDS, pool=None),
+            follow_redirects=False,  # another host would get the token
+        )
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def ask(self, question: Question, answer: type[T], *, attempts: int | None = None) -> T:
+        """The answer to a question, in the shape that it has to have.
+
+        Args:
+            question: what is asked.
+            answer: a type that msgspec decodes.
+            attempts: if fewer than the limits allow.
+
+        Raises:
+            RefusedError: it is refused for good.
+            UnansweredError: the homeserver is there, but gave no answer in all attempts.
+            MeasureError: it is not there (at the start, or for all attempts later), or does not take the token.
+        """
+        here = False
+        for attempt in range(min(attempts or self._limits.attempts, self._limits.attempts)):
+            if attempt:
+                await asyncio.sleep(self._pause(attempt))
+            try:
+                found = await self._answered(question, answer)
+            except _Again as again:
+                here = here or again.here
+                if not here and not self._met:
+                    break  # a wrong address: nobody waits for that
+            else:
+                self._met = True
+                return found
+        if here:
+            raise UnansweredError
+        raise MeasureError(
+            "the homeserver cannot be reached; check its address (homeserver) and certificate, and that it runs; "
+            "the same command goes on"
+        )
+
+    async def _answered(self, question: Question, answer: type[T]) -> T:
+        import httpx
+
+        while True:
+            if question.joins:
+                await self._joins.turn()
+            await self._pace.turn()
+            self.asked += 1
+            try:
+                response = await self._http.request(
+                    question.method, question.path, params=question.params, json=question.body
+                )
+            except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError):
+                raise _Again(here=True) from None
+            except (httpx.HTTPError, httpx.InvalidURL):
+                raise _Again(here=False) from None
+            if response.status_code != 429:
+                return self._judged(response, answer)
+            self._pace.hold(self._asked_to_wait(response))
+
+    def _judged(self, response: httpx.Response, answer: type[T]) -> T:
+        if response.status_code == 200:
+            try:
+                return msgspec.json.decode(response.content, type=answer)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise _Again(here=True) from None
+        if response.status_code >= 500:
+            raise _Again(here=True)
+        code = _error(response).errcode
+        if code in _EXPIRED:
+            raise MeasureError(
+                f"the homeserver does not take the access token ({code}); get a new one; the same command goes on"
+            )
+        raise RefusedError(response.status_code, code)
+
+    def _asked_to_wait(self, response: httpx.Response) -> float:
+        told = [_header_seconds(response.headers.get("Retry-After", "")), (_error(response).retry_after_ms or 0) / 1000]
+        return min(max(*told, self._limits.backoff_seconds), _LONGEST_HOLD)
+
+    def _pause(self, attempt: int) -> float:
+        longest = min(self._limits.backoff_seconds * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+        return random.uniform(longest / 2, longest)
+
+
+def _error(response: httpx.Response) -> _Error:
+    try:
+        return msgspec.json.decode(response.content, type=_Error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Error()
+
+
+def _header_seconds(value: str) -> float:
+    """The seconds that a ``Retry-After`` asks for; 0 if it makes no sense."""
+    try:
+        return max(float(value), 0.0) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - time()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _user_agent() -> str:
+    from fedgen import __version__
+
+    return f"fedgen/{__version__} (measure crawl)"

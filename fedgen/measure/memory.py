@@ -1,0 +1,71 @@
+"""Rooms that have kicked or banned the crawler, remembered from one crawl to the next.
+
+They are kept as account data of the crawler's own user: on the homeserver that saw the kick anyway, and wherever the
+user crawls from. What is kept are hashes under a salt, so that the list itself names no room.
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from fedgen.measure.answers import Nothing, OptOuts
+from fedgen.measure.client import CLIENT, Question, RefusedError
+
+if TYPE_CHECKING:
+    from fedgen.measure.client import Client
+
+TYPE = "fedgen.measure.opt_outs"
+"""Of the account data."""
+
+
+class Memory:
+    """The rooms that opted out by a kick or a ban.
+
+    Attributes:
+        salt: of the hashes, hexadecimal.
+        rooms: hashes, hexadecimal.
+    """
+
+    def __init__(self, client: Client, user: str, salt: str, rooms: set[str]) -> None:
+        self._client, self._user = client, user
+        self.salt, self.rooms = salt, rooms
+
+    @classmethod
+    async def recalled(cls, client: Client, user: str) -> Memory:
+        """What the account of ``user`` remembers.
+
+        Raises:
+            MeasureError: as of the client.
+        """
+        try:
+            found = await client.ask(Question("GET", cls._path(user)), OptOuts)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            found = OptOuts(secrets.token_hex(16), [])
+        return cls(client, user, found.salt, set(found.rooms))
+
+    def holds(self, room_id: str) -> bool:
+        """Whether a room opted out."""
+        return self._hashed(room_id) in self.rooms
+
+    async def remember(self, room_id: str) -> None:
+        """A room opted out: never again.
+
+        Raises:
+            MeasureError: as of the client.
+        """
+        if self.holds(room_id):
+            return
+        self.rooms.add(self._hashed(room_id))
+        body = {"salt": self.salt, "rooms": sorted(self.rooms)}
+        await self._client.ask(Question("PUT", self._path(self._user), body=body), Nothing)
+
+    @staticmethod
+    def _path(user: str) -> tuple[str, ...]:
+        return (*CLIENT, "user", user, "account_data", TYPE)
+
+    def _hashed(self, room_id: str) -> str:
+        return blake2b(room_id.encode("utf-8", "surrogatepass"), key=self.salt.encode(), digest_size=16).hexdigest()
