@@ -70,6 +70,7 @@ def _url(engine: Engine, dsn: str) -> Address:
         parts = urlsplit(dsn)
         keys = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
         secret = parts.password is not None or not keys.isdisjoint(_SECRETS)
+        _ = engine == "postgresql" or parts.port  # a port that is no number raises here
     except ValueError:
         raise UsageError(f"DSN: is no address; {_KINDS}") from None
     _refuse_password(secret)
