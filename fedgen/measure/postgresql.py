@@ -105,7 +105,7 @@ def _unconnected(error: psycopg.Error) -> MeasureError:
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return MeasureError("the database does not answer in time; check host and port, and the way there")
     pgconn = error.pgconn
-    if pgconn is not None and pgconn.needs_password and not pgconn.used_password:
+    if pgconn is not None and pgconn.needs_password:
         return MeasureError("the database asks for a password; give it in PGPASSWORD, ~/.pgpass or a service file")
     if pgconn is not None and pgconn.used_password:
         return MeasureError("the database does not let us in; check user, password and the database's name")
