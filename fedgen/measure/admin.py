@@ -4,9 +4,9 @@ Three questions (https://element-hq.github.io/synapse/latest/admin_api/rooms.htm
 for each room of ours its members, which come from the same table as :mod:`fedgen.measure.synapse` reads; and, if
 topics are to be looked at, its details. One after the other, each room once.
 
-The list is sorted by the version of rooms, the only order in which none moves while pages are turned; rooms that are
-deleted meanwhile move those after them, so the list is read again until a reading brings nothing new. Which rooms have
-partial state the API does not tell.
+The list is sorted by the version of rooms, an order in which none moves by itself while pages are turned. One that is
+deleted meanwhile moves those after it, across the edge of a page, too; so a list of several pages is read again until a
+reading brings nothing new. Which rooms have partial state the API does not tell.
 """
 
 from __future__ import annotations
@@ -69,25 +69,26 @@ async def _listed(ask: Ask) -> dict[str, Mapping[str, Any]]:
     rooms: dict[str, Mapping[str, Any]] = {}
     for _ in range(_READINGS):
         known = len(rooms)
-        total = await _read_list(ask, rooms)
-        if len(rooms) >= total or len(rooms) == known:
+        pages = await _read_list(ask, rooms)
+        if pages == 1 or len(rooms) == known:
             break
     return rooms
 
 
 async def _read_list(ask: Ask, rooms: dict[str, Mapping[str, Any]]) -> int:
-    """Add what a reading of the list brings; how many rooms there are."""
-    start = 0
+    """Add what a reading of the list brings; how many pages it has."""
+    start = pages = 0
     while True:
         page = await _asked(ask, _ROOMS, {"order_by": "version", "limit": str(_PAGE), "from": str(start)})
-        listed, total, following = page.get("rooms"), page.get("total_rooms"), page.get("next_batch")
-        if not isinstance(listed, list) or not isinstance(total, int):
+        listed, following = page.get("rooms"), page.get("next_batch")
+        if not isinstance(listed, list) or not isinstance(page.get("total_rooms"), int):
             raise MeasureError(_ODD)
         for entry in listed:
             if isinstance(entry, dict) and isinstance(entry.get("room_id"), str):
                 rooms[entry["room_id"]] = entry
+        pages += 1
         if not isinstance(following, int) or following <= start:
-            return total
+            return pages
         start = following
 
 
