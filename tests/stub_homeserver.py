@@ -342,6 +342,7 @@ class Faults:
         malformed: an answer of joined_members that is none; of those requests alone.
         limited: 429 although no limit was met.
         hold: seconds.
+        latency: seconds that every answer takes; without, few requests are ever in flight at a time.
         slow_share: of all distinct requests, those whose first ``slow_tries`` tries are held.
         slow_tries: see there.
         late: of errors, holds and closed connections the share that comes after what was asked is done.
@@ -361,6 +362,7 @@ class Faults:
     malformed: float = 0.0
     limited: float = 0.0
     hold: float = 5.0
+    latency: float = 0.0
     slow_share: float = 0.0
     slow_tries: int = 1
     late: float = 0.5
@@ -654,12 +656,16 @@ class Stub:
 
         if call.endpoint != "versions" and headers.get("authorization") != f"Bearer {self.token}":
             errcode = "M_UNKNOWN_TOKEN" if "authorization" in headers else "M_MISSING_TOKEN"
-            return await self._write(writer, entry, _Refused(401, errcode, "Invalid access token passed.").answer)
+            return await self._write(
+                reader, writer, entry, _Refused(401, errcode, "Invalid access token passed.").answer
+            )
+        if self.faults.latency:
+            await asyncio.sleep(self.faults.latency)
         wait = self._requests.take() or (self._joins.take() if call.endpoint == "join" else 0.0)
         wrong, late, more = self.faults.draw(entry.number, call.endpoint == "joined_members")
         if wait:
             entry.fault = "limit"
-            return await self._write(writer, entry, self._limited(wait, more))
+            return await self._write(reader, writer, entry, self._limited(wait, more))
         if self.faults.held_first(entry.key) and self._held[entry.key] < self.faults.slow_tries:
             self._held[entry.key] += 1
             self._struck[entry.key] += 1
@@ -670,7 +676,7 @@ class Stub:
             wrong = None
             self._struck.pop(entry.key, None)
         if wrong is None:
-            return await self._write(writer, entry, self._carry_out(call, entry))
+            return await self._write(reader, writer, entry, self._carry_out(call, entry))
         late = late or wrong in ("truncated", "malformed")
         late = late and wrong != "limited"
         entry.fault, entry.late = wrong, late
@@ -682,7 +688,7 @@ class Stub:
         if wrong == "slow":
             if late and await self._hold(reader):
                 return False
-            return await self._write(writer, entry, answer)
+            return await self._write(reader, writer, entry, answer)
         if wrong == "closed":
             data = self._data(answer) if late else b""
             writer.write(data[: len(data) * 2 // 3])
@@ -700,7 +706,7 @@ class Stub:
             page = f"<html><head><title>{status}</title></head><body><h1>Error {status}</h1></body></html>"
             answer = _Answer(status, page.encode(), headers=("Content-Type: text/html",))
         answer.good = False
-        return await self._write(writer, entry, answer)
+        return await self._write(reader, writer, entry, answer)
 
     async def _hold(self, reader: asyncio.StreamReader) -> bool:
         """Keep a client waiting; whether it has gone."""
@@ -723,13 +729,16 @@ class Stub:
         lines = (f"HTTP/1.1 {answer.status} Status", f"Content-Length: {len(body)}", *kind, *answer.headers, "", "")
         return "\r\n".join(lines).encode() + body
 
-    async def _write(self, writer: asyncio.StreamWriter, entry: Entry, answer: _Answer) -> bool:
+    async def _write(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, entry: Entry, answer: _Answer
+    ) -> bool:
         entry.status, entry.good, entry.wait_until = answer.status, answer.good, answer.wait_until
         if isinstance(answer.body, dict):
             entry.errcode = str(answer.body.get("errcode", ""))
         writer.write(self._data(answer))
         await writer.drain()
-        entry.complete = not writer.is_closing()
+        # One may write to a client that has gone; nobody reads it.
+        entry.complete = not writer.is_closing() and not reader.at_eof()
         if entry.complete and answer.then is not None:
             entry.did, entry.acted = answer.then(), time.monotonic()
         return entry.complete
@@ -1287,7 +1296,7 @@ class Early(NamedTuple):
 
 
 def asked_too_early(
-    log: Iterable[Entry], reaction: float = 0.05, tolerance: float = 0.02, across_sessions: bool = False
+    log: Iterable[Entry], reaction: float = 0.1, tolerance: float = 0.02, across_sessions: bool = False
 ) -> list[Early]:
     """The requests that came before the time until which a 429 told to wait, by how many seconds.
 
@@ -1295,7 +1304,8 @@ def asked_too_early(
 
     Args:
         log: of one client.
-        reaction: seconds after a 429 in which what was already on its way arrives.
+        reaction: seconds after a 429 in which what was already on its way arrives; a client that keeps its processor
+            busy with 16 requests at a time takes 50 ms to send one.
         tolerance: seconds by which clocks, and dates of whole seconds, may be read differently.
         across_sessions: whether a 429 holds up later runs as well.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -295,7 +296,13 @@ class TestCrawled:
 
     def test_everything_goes_wrong(self, world: World, http: httpx.Client) -> None:
         faults = Faults(
-            *(7, 0.1, 0.01, 0.03, 0.03, 0.2, 0.03),
+            seed=7,
+            errors=0.1,
+            slow=0.01,
+            closed=0.03,
+            truncated=0.03,
+            malformed=0.2,
+            limited=0.03,
             hold=0.5,
             slow_share=0.01,
             retry_after=0.002,
@@ -494,6 +501,15 @@ class TestFaults:
         assert all(isinstance(one, httpx.Response) and one.status_code == 200 for one in got)
         assert all(entry.ended - entry.began > 0.02 for entry in log[:3])
 
+    def test_all_answers_take_their_time(self, world: World, http: httpx.Client) -> None:
+        """And to who does not wait for them nothing was answered."""
+        got, log, inside = self.struck(world, http, Faults(latency=0.02), timeout=5)
+        assert all(entry.ended - entry.began > 0.02 and entry.complete for entry in log)
+        got, log, inside = self.struck(world, http, Faults(latency=0.15))
+        assert all(isinstance(one, httpx.ReadTimeout) for one in got)
+        assert inside == 1
+        assert not any(entry.complete for entry in log)
+
     def test_members(self, world: World, http: httpx.Client) -> None:
         room = of_fate(world, "open")
         with running(world, Faults(malformed=1.0)) as stub:
@@ -623,13 +639,13 @@ class TestJudgement:
 
     def test_asked_too_early(self, world: World, http: httpx.Client) -> None:
         def log(waits: bool) -> list[Entry]:
-            faults = Faults(limited=1.0, retry_after=0.15, in_a_row=1, shapes=("body",))
+            faults = Faults(limited=1.0, retry_after=0.3, in_a_row=1, shapes=("body",))
             with running(world, faults) as stub:
                 client = Client(http, stub.url, waits=waits)
                 client.once("GET", "versions")
                 # What was already on its way.
                 client.once("GET", "v3/joined_rooms")
-                time.sleep(0.16 if waits else 0.06)
+                time.sleep(0.3 if waits else 0.12)
                 client.ask("GET", "v3/account/whoami")
                 return stub.log
 
@@ -682,6 +698,18 @@ class TestJudgement:
         stretches = [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (2.5, 2.6)]
         assert at_once([Entry(i, "", 1, *stretch) for i, stretch in enumerate(stretches)]) == 3
         assert at_once([]) == 0
+
+    def test_at_once_is_seen_of_a_server_that_takes_its_time(self, world: World, rooms: tuple[str, str, str]) -> None:
+        async def ask(url: str) -> None:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            async with httpx.AsyncClient(base_url=f"{url}/_matrix/client/v3/join/", headers=headers) as client:
+                await asyncio.gather(*(client.post(quote(room, safe="")) for room in rooms))
+
+        with running(world, Faults(latency=0.1)) as stub:
+            asyncio.run(ask(stub.url))
+            assert at_once(stub.log) == visits_at_once(stub.log) == 3
+            (found,) = two_rooms_of_a_server(stub.log)
+            assert {found.first.room, found.second.room} == {*rooms[:2]}
 
     def test_sessions(self, client: Client, stub: Stub) -> None:
         client.ask("GET", "versions")

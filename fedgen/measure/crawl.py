@@ -173,14 +173,15 @@ async def _at_home(client: Client, journal: Journal, config: Config) -> frozense
 
 async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop) -> list[Found]:
     """The rooms of the list, of directories and of spaces."""
-    found: list[Found] = []
-    listed = tuple(dict.fromkeys(config.rooms.list))
+    listed = dict.fromkeys(config.rooms.list)
+    summaries: dict[str, Found] = {}
 
     async def look_up(name: str) -> None:
-        found.append(await finder.summary(name))
-        progress("looking up rooms", len(found), len(listed))
+        summaries[name] = await finder.summary(name)
+        progress("looking up rooms", len(summaries), len(listed))
 
     await _side_by_side(listed, _bothered, look_up, config.limits.rooms_at_once, stop)
+    found = [summaries[name] for name in listed]  # in an order that does not depend on who answered first
     for server in dict.fromkeys(config.rooms.directories):
         stop.check()
         found += await finder.directory(server, progress)
