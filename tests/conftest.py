@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 import fedgen
 from fedgen.federation import Federation
+from tests.homeservers import Postgres, UnavailableError, World, furnish, synapse
 
 DATA = Path(os.environ.get("FEDGEN_DATA") or Path(__file__).parents[1] / "../shared/data")
 
@@ -53,3 +54,41 @@ def small_districts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gen.districts, "MEMBERSHIPS", 1)
         yield
+
+
+@pytest.fixture(scope="session")
+def synapse_python() -> Path:
+    """The Python that has Synapse, installed when first asked for; the test is skipped where it cannot be."""
+    try:
+        return synapse()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """An empty PostgreSQL cluster; the test is skipped where PostgreSQL is not installed."""
+    try:
+        cluster = Postgres()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def small_world(synapse_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three homeservers that `furnish` filled. Tests share it: use users that you registered at a homeserver yourself,
+    which are no part of the truth, and leave alone who else is in a room.
+    """
+    with World(synapse_python, tmp_path_factory.mktemp("small-world")) as world:
+        world.start(None, None, None)
+        furnish(world)
+        yield world
+
+
+@pytest.fixture
+def world(synapse_python: Path, tmp_path: Path) -> Iterator[World]:
+    """No homeservers yet, those that the test starts end with it."""
+    with World(synapse_python, tmp_path / "world") as world:
+        yield world
