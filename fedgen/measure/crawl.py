@@ -107,6 +107,7 @@ async def crawl(
         rooms = distinct(room for one in found for room in one.rooms)
         memory = await Memory.recalled(client, user) if user is not None else None
         visitor = Visitor(client, journal, admission, finder, memory, user, await _at_home(client, journal, config))
+        rooms.sort(key=lambda room: not visitor.is_inside(room))  # rooms that were not left come first
         visits: list[Visit] = []
 
         async def visit(room: Room) -> None:
@@ -174,14 +175,21 @@ async def _at_home(client: Client, journal: Journal, config: Config) -> frozense
 async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop) -> list[Found]:
     """The rooms of the list, of directories and of spaces."""
     listed = dict.fromkeys(config.rooms.list)
+    aliases = [name for name in listed if name.startswith("#")]
     summaries: dict[str, Found] = {}
 
     async def look_up(name: str) -> None:
         summaries[name] = await finder.summary(name)
         progress("looking up rooms", len(summaries), len(listed))
 
-    await _side_by_side(listed, _bothered, look_up, config.limits.rooms_at_once, stop)
-    found = [summaries[name] for name in listed]  # in an order that does not depend on who answered first
+    at_once = config.limits.rooms_at_once
+    await _side_by_side(aliases, _bothered, look_up, at_once, stop)
+    known = {room.id for one in summaries.values() for room in one.rooms}
+    ids = [name for name in listed if name not in summaries and name not in known]
+    await _side_by_side(ids, _bothered, look_up, at_once, stop)
+    found = [
+        summaries[name] for name in listed if name in summaries
+    ]  # in an order that does not depend on who answered first
     for server in dict.fromkeys(config.rooms.directories):
         stop.check()
         found += await finder.directory(server, progress)

@@ -128,6 +128,11 @@ class Journal:
         self._write(key, answer)
         self._answers[key] = answer
 
+    def mark(self, key: str) -> None:
+        """Note that something happened, once."""
+        if not self.known(key):
+            self.note(key, None)
+
     def known(self, key: str) -> bool:
         """Whether there is an answer."""
         return key in self._answers

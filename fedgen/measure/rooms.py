@@ -188,6 +188,10 @@ class Finder:
         except UnansweredError:
             return Found(failed="unanswered")
 
+    def _reachable(self, *servers: str | None) -> tuple[str, ...]:
+        """Each server once, without those that opted out."""
+        return tuple(dict.fromkeys(name for name in servers if name and not self._admission.opted_out(name)))
+
     def _found(
         self, entries: Iterable[Any], following: str | None, host: str, vias: dict[str, tuple[str, ...]]
     ) -> Found:
@@ -215,7 +219,7 @@ class Finder:
         return Room(
             entry.room_id,
             alias,
-            tuple(dict.fromkeys(server for server in (*via, host, server_of(entry.room_id)) if server)),
+            self._reachable(*via, host, server_of(entry.room_id)),
             asked,
             entry.num_joined_members,
             out or entry.membership == "ban",

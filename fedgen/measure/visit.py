@@ -104,12 +104,20 @@ class Visitor:
         if self.user is None:
             raise ValueError("nobody can join a room")
         key = name.hex()
-        at_home = room.id in self.at_home
-        if not at_home:
+        self._journal.mark(f"{key} begun")
+        if room.id not in self.at_home:
             joined = await self._tried(f"{key} join", self._joining(room))
             if "failed" in joined:
                 return Visit(name, await self._turned_away(key, room, joined["failed"]))
-        return await self._inside(name, key, room)
+        visit = await self._inside(name, key, room)
+        self._journal.mark(f"{key} over")
+        return visit
+
+    def is_inside(self, room: Room) -> bool:
+        """Whether a run that was cut off has entered a room, or was about to, and not left it."""
+        key = self._admission.names.room(room.id).hex()
+        turned_away = self._journal.known(f"{key} still") and not self._journal.known(f"{key} members")
+        return self._journal.known(f"{key} begun") and not (self._journal.known(f"{key} over") or turned_away)
 
     async def _inside(self, name: bytes, key: str, room: Room) -> Visit:
         """Look round, and leave."""
@@ -167,7 +175,7 @@ class Visitor:
     def _unwelcome(self, room: Room) -> Fate | None:
         if room.out or self._admission.opted_out_room(room.id, room.alias):
             return "opted out: listed, marked or banned"
-        if self._admission.opted_out(room.host):
+        if any(map(self._admission.opted_out, room.servers)):
             return "opted out: server"
         if self._memory is not None and self._memory.holds(room.id):
             return "opted out: kicked or banned"
