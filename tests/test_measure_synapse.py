@@ -346,6 +346,33 @@ def test_what_is_no_synapse_is_told_in_one_line(what: str, tmp_path: Path, capsy
     assert not (tmp_path / "data.json").exists()
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), OSError(36, "File name too long")])
+def test_a_file_that_may_not_be_looked_at(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """In a folder that is closed to us, for one; this runs as root, whom nothing is closed to."""
+    verborgen = str(tmp_path / "verborgen" / "homeserver.db")
+    really = os.stat
+
+    def stat_(path: object, *rest: object, **options: object) -> os.stat_result:
+        if str(path).startswith(verborgen):
+            raise type(error)(error.errno, error.strerror, verborgen)
+        return really(path, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat_)
+    assert run(["measure", "synapse", verborgen, "-o", str(tmp_path / "data.json")]) == 1
+    err = capsys.readouterr().err
+    assert "there is no right to read it" in err or "cannot be opened" in err
+    assert "verborgen" not in err
+
+
+def test_a_name_too_long(tmp_path: Path, capsys: Captured) -> None:
+    assert run(["measure", "synapse", "verborgen" * 1000, "-o", str(tmp_path / "data.json")]) == 1
+    err = capsys.readouterr().err
+    assert "cannot be opened" in err
+    assert "verborgen" not in err
+
+
 def test_a_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_module, "_WAIT", 0.01)
     path = make_sqlite(tmp_path / "homeserver.db")

@@ -6,9 +6,9 @@ lines are seen by everybody on the machine and kept in the shell's history.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,7 +52,7 @@ def read_address(dsn: str) -> Address:
         raise UsageError(f"DSN: is empty; {_KINDS}")
     if "\0" in dsn:
         raise UsageError(f"DSN: has a zero byte in it; {_KINDS}")
-    if Path(dsn).exists():
+    if os.path.exists(dsn):  # noqa: PTH110  pathlib's raises, and names, what it may not look at
         return Address("sqlite", dsn)
     scheme = re.match(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://", dsn)
     if scheme is None:
