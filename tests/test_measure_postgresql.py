@@ -240,6 +240,20 @@ class TestErrors:
     def test_another_database(self, server: Server) -> None:
         assert "no table schema_version" in self.told(server.dsn("chief").replace(DATABASE, "template1"))
 
+    @pytest.mark.parametrize(
+        "query",
+        ["SELECT 'verborgen'::int", "SELECT * FROM verborgen", "SELECT json FROM event_json", "SELECT pg_sleep(9)"],
+    )
+    def test_what_the_driver_says_is_dropped(self, query: str, server: Server) -> None:
+        with open_database(read_address(server.dsn())) as database:
+            database.connection.execute("SET statement_timeout = 500")  # type: ignore[attr-defined]
+            with pytest.raises(MeasureError) as caught:
+                list(database.rows("things", query))
+        text = "".join(traceback.format_exception(caught.value))
+        assert "MeasureError" in text
+        assert "psycopg" not in text
+        assert "verborgen" not in text
+
     @pytest.mark.parametrize("how", ["terminated", "cancelled", "cut", "timed out"])
     def test_a_connection_that_is_lost(self, how: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         server.renew(WORLD)

@@ -159,6 +159,18 @@ class TestSqlite:
         with open_database(read_address(str(path))) as database, pytest.raises(MeasureError, match="write"):
             list(database.rows("schema_version", "DELETE FROM schema_version"))
 
+    @pytest.mark.parametrize(
+        "query", ["SELECT * FROM verborgen", "SELECT verborgen", "SELECT abs(-9223372036854775808)"]
+    )
+    def test_what_sqlite_says_is_dropped(self, query: str, tmp_path: Path) -> None:
+        path = make_sqlite(tmp_path / "homeserver.db", WORLD)
+        with open_database(read_address(str(path))) as database, pytest.raises(MeasureError) as caught:
+            list(database.rows("things", query))
+        text = "".join(traceback.format_exception(caught.value))
+        assert "Error" in text
+        assert "sqlite3." not in text
+        assert "verborgen" not in text
+
     def test_memory_holds_one_batch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite_module, "BATCH", 2)
         path = make_sqlite(tmp_path / "homeserver.db", WORLD)
