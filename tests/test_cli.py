@@ -14,7 +14,7 @@ from fedgen.cli.commands import run
 from fedgen.io import read
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "debian_teams.csv.gz"
-COMMANDS = ("fit", "sample", "sweep", "validate", "load", "reconstruct", "plot", "info", "convert")
+COMMANDS = ("fit", "sample", "sweep", "validate", "load", "reconstruct", "plot", "info", "convert", "measure")
 
 
 def fedgen(*words: object, **options: object) -> "subprocess.CompletedProcess[str]":

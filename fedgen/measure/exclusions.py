@@ -14,10 +14,15 @@ from fnmatch import translate
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 from msgspec import Struct
+
+from fedgen.errors import UsageError
+from fedgen.statistics.toml_lines import Lines, syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fedgen.measure.pseudonyms import Pseudonyms
 
@@ -46,6 +51,41 @@ class Exclusions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     stubs: tuple[str, ...] = ()
 
 
+TABLE = "leave_out"
+"""The table of a configuration that holds the exclusions."""
+
+
+def read_exclusions(path: Path) -> Exclusions:
+    """Those in the table ``leave_out`` of a TOML file, whatever else it holds; none without that table.
+
+    Raises:
+        UsageError: says which line or field is wrong, and never what stands there.
+    """
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        held = tomllib.loads(text).get(TABLE, {})
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or 'error'}); check the path") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is not UTF-8; convert the file") from None
+    except (ValueError, RecursionError) as error:
+        line, _ = syntax_error(str(error), text)
+        raise UsageError(f"{path}:{line}: is not TOML; mend the line") from None
+    try:
+        return msgspec.convert(held, Exclusions)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+    name = where.strip("`.")
+    key = re.split(r"[.\[]", name)[0]
+    line = Lines(text, "").top(TABLE, key)
+    if "unknown field" in what:
+        known = ", ".join(Exclusions.__struct_fields__)
+        raise UsageError(f"{path}:{line}: {TABLE} has a key that is not known; known are {known}")
+    raise UsageError(f"{path}:{line}: {'.'.join(filter(None, (TABLE, name)))}: {what[:1].lower()}{what[1:]}")
+
+
 class Person(NamedTuple):
     """A user as we know one: two pseudonyms."""
 
@@ -67,16 +107,19 @@ class Admission:
 
     def of_user(self, user_id: object) -> Person | Reason:
         """The pseudonyms of a user id, or why it is left out."""
-        server = server_of(user_id) if isinstance(user_id, str) and user_id.startswith("@") else None
-        if server is None or not isinstance(user_id, str):
+        if not isinstance(user_id, str) or user_id[:1] != "@":
             return "malformed"
-        if self.opted_out(server):
-            return "opted out"
-        if self._users(user_id):
+        name = user_id.partition(":")[2]
+        server = self._homes.get(name)
+        if server is None:
+            server = self._homes[name] = self.of_server(name)
+        if isinstance(server, str):
+            return server
+        if self.rules.users and self._users(user_id):
             return "own or silent"
-        if self._stubs(user_id):
+        if self.rules.stubs and self._stubs(user_id):
             return "bridged stub"
-        return Person(self.names.user(user_id), self.names.server(server))
+        return Person(self.names.user(user_id), server)
 
     def of_server(self, name: object) -> bytes | Reason:
         """The pseudonym of a server name, or why it is left out."""
@@ -92,6 +135,11 @@ class Admission:
         """Whether a room, by its id and aliases, or its topic asked to be left out."""
         marked = isinstance(topic, str) and bool(self.rules.marker) and self.rules.marker.lower() in topic.lower()
         return marked or any(name is not None and self._rooms(name) for name in names)
+
+    @cached_property
+    def _homes(self) -> dict[str, bytes | Reason]:
+        """What was found of servers, since millions of users are on thousands of them; in memory only."""
+        return {}
 
     @cached_property
     def _servers(self) -> _Test:

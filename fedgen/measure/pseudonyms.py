@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b, scrypt
 
 SIZE = 16
@@ -78,4 +79,10 @@ class Pseudonyms:
         return self._hashed(b"room", room_id)
 
     def _hashed(self, kind: bytes, text: str) -> bytes:
-        return blake2b(text.encode("utf-8", "surrogatepass"), key=self.key, person=kind, digest_size=SIZE).digest()
+        hashed = self._begun[kind].copy()  # faster than to begin anew
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+    @cached_property
+    def _begun(self) -> dict[bytes, blake2b]:
+        return {kind: blake2b(key=self.key, person=kind, digest_size=SIZE) for kind in (b"user", b"server", b"room")}

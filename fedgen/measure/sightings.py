@@ -36,16 +36,25 @@ class Sightings:
 
     def see(self, room: bytes, person: Person) -> None:
         """Somebody is a member of a room."""
-        user = self._users.setdefault(person.user, len(self._users))
-        if user == len(self._home):
-            self._home.append(self._servers.setdefault(person.server, len(self._servers)))
-        self._user.append(user)
-        self._room.append(self._rooms.setdefault(room, len(self._rooms)))
+        self.see_room(room, (person,))
 
     def see_room(self, room: bytes, people: Iterable[Person]) -> None:
-        """They are the members of a room; a room of nobody is none."""
-        for person in people:
-            self.see(room, person)
+        """They are members of a room; a room of nobody is none."""
+        users, home = self._users, self._home
+        seen = array("q")
+        for user, server in people:
+            index = users.setdefault(user, len(users))
+            if index == len(home):
+                home.append(self._servers.setdefault(server, len(self._servers)))
+            seen.append(index)
+        if seen:
+            self._user.extend(seen)
+            self._room.extend(array("q", (self._rooms.setdefault(room, len(self._rooms)),)) * len(seen))
+
+    @property
+    def n_rooms(self) -> int:
+        """How many rooms were seen."""
+        return len(self._rooms)
 
     def __len__(self) -> int:
         """How many memberships were seen."""
@@ -66,8 +75,11 @@ class Sightings:
         server, user, room = (rng.permutation(len(names)) for names in (self._servers, self._users, self._rooms))
         home = np.empty(len(user), dtype=np.int64)
         home[user] = server[_integers(self._home)]
-        pairs = np.sort(room[_integers(self._room)] * len(user) + user[_integers(self._user)])
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+        pairs = room[_integers(self._room)]  # in place from here on: there may be 100 MB and more of them
+        pairs *= len(user)
+        pairs += user[_integers(self._user)]
+        pairs.sort()
+        pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
         federation = Federation.from_pairs(home, pairs % len(user), pairs // len(user))
         federation.check()
         return federation

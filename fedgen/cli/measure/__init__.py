@@ -5,13 +5,14 @@ import typer
 from fedgen.cli.command import SETTINGS, Command, help_without_a_command
 from fedgen.cli.measure.announce import announce
 from fedgen.cli.measure.crawl import crawl
+from fedgen.cli.measure.synapse import synapse
 
 
 def make_measure() -> typer.Typer:
     """The commands, in the order of use."""
     app = typer.Typer(name="measure", **SETTINGS)
     app.callback(invoke_without_command=True)(measure)
-    for command in (crawl, announce):
+    for command in (crawl, synapse, announce):
         app.command(cls=Command)(command)
     return app
 
