@@ -61,6 +61,16 @@ class Attendance:
         """M: the sum of u is seen, though no membership is."""
         return int(self.users_per_room.sum())
 
+    @property
+    def users_range(self) -> tuple[int, int]:
+        """The fewest and the most users that it allows.
+
+        The users of a room are as many, and every server that is not in it has at least one more; at most every
+        membership is somebody else's.
+        """
+        beyond = self.users_per_room - self.servers_per_room
+        return self.n_servers + int(beyond.max(initial=0)), self.n_memberships
+
     # Derived statistics.
 
     @cached_property

@@ -10,8 +10,9 @@ most users that *its* m and e allow, on a scale of logarithms,
     t' = \frac{\log (n' m' / e')}{\log m'}, \qquad n = e\, m^{\,t' - 1},
 
 0 where everybody is in every room and 1 where nobody is in two, rounded at random and brought within the bounds. Where
-the mean number of rooms per user is given, all n are multiplied by one factor that makes it so. The users' rooms beyond
-the first, e - n, are shared in proportion to those of users drawn from the same server of the donor.
+the mean number of rooms per user is given, t' is raised to one power, the same for all servers, that makes it so: that
+keeps the order of servers and leaves alone who stands at an end, as servers of one user do. The users' rooms beyond the
+first, e - n, are shared in proportion to those of users drawn from the same server of the donor.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fitting.model import Model
 
 _HALVINGS = 100
+_DIGITS = 12
+_POWERS = 40.0  # of e: the largest and the smallest power are beyond what doubles tell from the ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +73,18 @@ def borrow(sizes: Sizes, donor: Model, rng: np.random.Generator, rooms_per_user:
         rooms_per_user: the mean to meet, M / U; None: as it comes.
 
     Raises:
-        InfeasibleError: the counts do not allow that mean; the message gives the range.
+        InfeasibleError: the counts and the donor do not allow that mean; the message gives the range.
     """
-    lender, expected = _expected_users(sizes, donor, rng)
+    lender, standing = _lenders(sizes, donor, rng)
     if rooms_per_user is not None:
-        expected = _scaled(expected, sizes, rooms_per_user)
-    number = np.floor(expected + rng.random(len(expected))).astype(np.int64)
+        standing = _raised(standing, sizes, rooms_per_user)
+    number = np.floor(_expected(standing, sizes) + rng.random(len(standing))).astype(np.int64)
     number = np.clip(number, sizes.least, sizes.memberships)
     return Users(number, _rooms(sizes.memberships - number, number, lender, donor, rng))
 
 
-def _expected_users(sizes: Sizes, donor: Model, rng: np.random.Generator) -> tuple[Integers, Floats]:
-    """The row of the donor's server that each resembles (heads: -1, -2, ...), and n that goes with it; (S,) each."""
+def _lenders(sizes: Sizes, donor: Model, rng: np.random.Generator) -> tuple[Integers, Floats]:
+    """The row of the donor's server that each resembles (heads: -1, -2, ...), and where that one stands; (S,) each."""
     from scipy.spatial import cKDTree
 
     heads, body = donor.heads, donor.servers
@@ -94,33 +97,44 @@ def _expected_users(sizes: Sizes, donor: Model, rng: np.random.Generator) -> tup
     new[1:] = (np.diff(m[order]) != 0) | (np.diff(e[order]) != 0)
     begin = np.flatnonzero(new)
     alike = np.diff(begin, append=len(order))
-    _, nearest = cKDTree(_place(m[order[begin]], e[order[begin]])).query(_place(sizes.rooms, sizes.memberships))
+    tree = cKDTree(_place(m[order[begin]], e[order[begin]]))
+    nearest = np.asarray(tree.query(_place(sizes.rooms, sizes.memberships))[1])
     chosen = order[begin[nearest] + (rng.random(len(nearest)) * alike[nearest]).astype(np.int64)]
     several = m > 1  # a server in one room stands at both ends; so does whoever resembles it
     standing = np.where(several, np.log(n * m / e) / np.log(np.where(several, m, 2)), 1.0)
-    return row[chosen], sizes.memberships * sizes.rooms ** (standing[chosen] - 1.0)
+    # Without errors of rounding, so that who stands at an end is seen to.
+    return row[chosen], np.round(standing[chosen], _DIGITS)
+
+
+def _expected(standing: Floats, sizes: Sizes) -> Floats:
+    """(S,) n by where the servers stand, within the bounds."""
+    users: Floats = np.clip(sizes.memberships * sizes.rooms ** (standing - 1.0), sizes.least, sizes.memberships)
+    return users
 
 
 def _place(rooms: Integers, memberships: Integers) -> Floats:
     return np.log(np.column_stack((rooms, memberships / rooms)))
 
 
-def _scaled(expected: Floats, sizes: Sizes, rooms_per_user: float) -> Floats:
-    """``expected`` times the factor that makes the mean, within the bounds."""
+def _raised(standing: Floats, sizes: Sizes, rooms_per_user: float) -> Floats:
+    """``standing`` to the power that makes the mean."""
     memberships = int(sizes.memberships.sum())
-    most = memberships / int(sizes.least.sum())
-    if not 1 <= rooms_per_user <= most:
+
+    def mean(stand: Floats) -> float:
+        return float(memberships / _expected(stand, sizes).sum())
+
+    least, most = mean(np.ceil(standing)), mean(np.floor(standing))
+    if not least <= rooms_per_user <= most:
         raise InfeasibleError(
-            f"rooms per user: {rooms_per_user:g} on average cannot be; the rooms' sizes allow 1 to {most:.4g}"
+            f"rooms per user: {rooms_per_user:g} on average cannot be; the rooms' users and the donor's servers allow "
+            f"{least:.4g} to {most:.4g}"
         )
-    # At the ends every server is at a bound.
-    low, high = np.log((sizes.least / expected).min()), np.log((sizes.memberships / expected).max())
+    low, high = -_POWERS, _POWERS
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        users = np.clip(expected * np.exp(middle), sizes.least, sizes.memberships).sum()
-        low, high = (middle, high) if users * rooms_per_user < memberships else (low, middle)
-    scaled: Floats = np.clip(expected * np.exp(high), sizes.least, sizes.memberships)
-    return scaled
+        low, high = (middle, high) if mean(standing ** np.exp(middle)) < rooms_per_user else (low, middle)
+    raised: Floats = standing ** np.exp(low)
+    return raised
 
 
 def _rooms(beyond: Integers, number: Integers, lender: Integers, donor: Model, rng: np.random.Generator) -> Integers:

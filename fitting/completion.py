@@ -37,16 +37,14 @@ class Completion:
         federation: one of those that have the attendance.
         donor: digest of the model whose servers lent their users.
         rooms_per_user: the mean that was asked for; None where the donor decided.
-        fewest_users: no federation with these users per presence has fewer.
-        most_users: none has more: the memberships.
+        users_range: the fewest and the most users that the attendance allows.
         unmeasured: symbols of the quantities that are assumed.
     """
 
     federation: Federation
     donor: str
     rooms_per_user: float | None
-    fewest_users: int
-    most_users: int
+    users_range: tuple[int, int]
     unmeasured: tuple[str, ...] = UNMEASURED
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,8 +56,8 @@ class Completion:
             "rooms_per_user": self.federation.n_memberships / users,
             "rooms_per_user_given": self.rooms_per_user is not None,
             "users": users,
-            "fewest_users": self.fewest_users,
-            "most_users": self.most_users,
+            "fewest_users": self.users_range[0],
+            "most_users": self.users_range[1],
         }
 
 
@@ -75,13 +73,13 @@ def complete(
 
     Args:
         attendance: what was seen.
-        users: (K,) of each presence, of sum u in each room; default: shared as :mod:`fitting.shares` has it.
+        users: (K,) of each presence, >= 1, of sum u in each room; default: shared as :mod:`fitting.shares` has it.
         donor: the model whose servers lend their users; default: the built-in one.
         rooms_per_user: the mean number of rooms per user, where it is known from elsewhere; default: as borrowed.
         seed: of all that is open.
 
     Raises:
-        UsageError: no attendance, or a mean that is not a number from 1 up.
+        UsageError: no attendance.
         InvariantError: an attendance that no federation has.
         InfeasibleError: a mean that the attendance does not allow.
     """
@@ -109,4 +107,4 @@ def complete(
         n_servers=attendance.n_servers,
         n_rooms=attendance.n_rooms,
     )
-    return Completion(federation, donor.digest, rooms_per_user, int(sizes.least.sum()), federation.n_memberships)
+    return Completion(federation, donor.digest, rooms_per_user, attendance.users_range)

@@ -19,11 +19,17 @@ the rooms: the right side is :math:`m_s R / (R + 1/2)` (the half of Jeffreys' pr
 room beyond one a server are shared in proportion to :math:`\lambda`; u_r cancels.
 
 *How large the rooms are that it is in.* A server of few but crowded rooms has a small :math:`\lambda`. Let
-:math:`\theta_s` be the users it brings to a room beyond the first, and u - k of a room be Poisson of mean
-:math:`\sum_{s \in F_r} \theta_s`. One step of expectation maximisation (Dempster, Laird, Rubin 1977; Shepp, Vardi
-1982) from the first shares makes :math:`\theta_s` their mean over the server's rooms, and the final shares are in
-proportion to it. One step, not many: its limit knows nothing of absence, and shares worse on every federation that we
-measured (docs/attendance.md).
+:math:`\theta_s` be the users it brings to a room beyond its first, and :math:`x_r = u_r - k_r` be Poisson of mean
+:math:`\sum_{s \in F_r} \theta_s`. Before sizes are looked at, a server has :math:`\mu_s` to expect, its part in the
+shares by :math:`\lambda`, in a room of average x; so the prior of :math:`\theta_s` is again the law of largest entropy,
+exponential of mean :math:`\mu_s = \bar x \, \sum_r c_{sr} / \sum_{r \ni s} x_r`, c the shares by :math:`\lambda`. One
+step of expectation maximisation (Dempster, Laird, Rubin 1977, with a prior; Shepp, Vardi 1982) from these shares is
+
+.. math::
+    \theta_s = \frac{1 + \sum_r c_{sr}}{1 / \mu_s + m_s},
+
+between :math:`\mu_s`, for a server of few rooms, and the mean of its shares, for one of many. The final shares are in
+proportion to it. One step, not many: its limit forgets where servers are absent, and shares worse (docs/attendance.md).
 """
 
 from __future__ import annotations
@@ -56,10 +62,16 @@ def share(attendance: Attendance, rng: np.random.Generator) -> Integers:
 
 def expected_beyond(attendance: Attendance) -> Floats:
     """(K,) the users expected of each presence beyond the first."""
-    server = attendance.presence_server
-    first = _split(attendance, inclination(attendance))
-    brought = np.bincount(server, first, minlength=attendance.n_servers) / attendance.rooms_per_server
-    return _split(attendance, brought)
+    server, m = attendance.presence_server, attendance.rooms_per_server
+    first = split(attendance, inclination(attendance))
+    beyond = attendance.users_per_room - attendance.servers_per_room
+
+    def of_server(weight: Floats) -> Floats:
+        return np.bincount(server, weight, minlength=attendance.n_servers)
+
+    had, there = of_server(first), of_server(beyond[attendance.presence_room])
+    usual = beyond.mean() * had / np.where(there > 0, there, 1)
+    return split(attendance, usual * (1 + had) / (1 + m * usual))
 
 
 def inclination(attendance: Attendance) -> Floats:
@@ -88,8 +100,8 @@ def _root(seen: Floats, users: Integers, rooms: Integers, low: Floats, high: Flo
     return (low + high) / 2
 
 
-def _split(attendance: Attendance, weight: Floats) -> Floats:
-    """(K,) the users of each room beyond one a server, in proportion to a weight of servers."""
+def split(attendance: Attendance, weight: Floats) -> Floats:
+    """(K,) the users of each room beyond one a server, shared in proportion to a weight of its servers (S,)."""
     of_presence, room = weight[attendance.presence_server], attendance.presence_room
     beyond = attendance.users_per_room - attendance.servers_per_room
     there = np.bincount(room, of_presence, minlength=attendance.n_rooms)
