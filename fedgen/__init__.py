@@ -11,6 +11,10 @@ With other assumptions on growth, or a larger crawl of the same federation:
 
     fedgen.sample(model, servers=10_000, scenario=fedgen.read_scenario("frozen-hubs"))
 
+Where only the servers and the number of users of each room were seen, what is missing is assumed, and said to be:
+
+    model = fedgen.fit(fedgen.complete(fedgen.read_attendance("attendance.json")))
+
 Or, where there is no measurement but its paper:
 
     alike = fedgen.reconstruct(fedgen.read_figures("configs/matrix-2018.toml"), seed=1)
@@ -20,11 +24,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fedgen.attendance import Attendance
     from fedgen.errors import FedgenError
     from fedgen.federation import Federation
     from fedgen.io import read, write
+    from fedgen.io.attendance import read_attendance
     from fedgen.statistics.published import read_figures
     from fedgen.traffic.equations import load
+    from fitting.completion import complete
     from fitting.fit import fit
     from fitting.model import Model
     from gen.reconstruct.reconstruct import reconstruct
@@ -36,15 +43,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Attendance",
     "Federation",
     "FedgenError",
     "Measurement",
     "Model",
     "Scenario",
     "Scorecard",
+    "complete",
     "fit",
     "load",
     "read",
+    "read_attendance",
     "read_figures",
     "read_scenario",
     "reconstruct",
@@ -54,15 +64,18 @@ __all__ = [
 ]
 
 _HOME = {
+    "Attendance": "fedgen.attendance",
     "FedgenError": "fedgen.errors",
     "Federation": "fedgen.federation",
     "Measurement": "validate.measurement",
     "Model": "fitting.model",
     "Scenario": "gen.scenario",
     "Scorecard": "validate.scorecard",
+    "complete": "fitting.completion",
     "fit": "fitting.fit",
     "load": "fedgen.traffic.equations",
     "read": "fedgen.io",
+    "read_attendance": "fedgen.io.attendance",
     "read_figures": "fedgen.statistics.published",
     "read_scenario": "gen.scenario",
     "reconstruct": "gen.reconstruct.reconstruct",

@@ -15,6 +15,10 @@ class FormatError(FedgenError):
     """A file is not what it claims to be, or not what fedgen can read."""
 
 
+class NoUsersError(FormatError):
+    """A file holds an attendance: servers in rooms without their users, which only ``fedgen fit`` can use."""
+
+
 class InvariantError(FedgenError):
     """A federation breaks one of its invariants; the message names the offending entity."""
 

@@ -109,12 +109,12 @@ class Federation:
         home, members, rooms = (
             _ids(values, name) for values, name in ((user_server, "user_server"), (user, "user"), (room, "room"))
         )
-        _forbid(len(members) != len(rooms), "membership", f"{len(members)} users for {len(rooms)} rooms")
+        forbid(len(members) != len(rooms), "membership", f"{len(members)} users for {len(rooms)} rooms")
         servers = n_servers if n_servers is not None else int(home.max(initial=-1)) + 1
         n_room = n_rooms if n_rooms is not None else int(rooms.max(initial=-1)) + 1
-        _forbid_at(home >= servers, "user", f"is on a server beyond the {servers} there are")
-        _forbid_at(members >= len(home), "membership", f"belongs to a user beyond the {len(home)} there are")
-        _forbid_at(rooms >= n_room, "membership", f"is in a room beyond the {n_room} there are")
+        forbid_at(home >= servers, "user", f"is on a server beyond the {servers} there are")
+        forbid_at(members >= len(home), "membership", f"belongs to a user beyond the {len(home)} there are")
+        forbid_at(rooms >= n_room, "membership", f"is in a room beyond the {n_room} there are")
         if np.any(home[1:] < home[:-1]):
             order = np.argsort(home, kind="stable")
             renumbered = np.empty(len(home), dtype=index_dtype(len(home)))
@@ -224,35 +224,35 @@ class Federation:
         Raises:
             InvariantError: names the first entity that breaks one.
         """
-        _forbid(self.n_servers < 1, "server", "a federation has at least one server")
+        forbid(self.n_servers < 1, "server", "a federation has at least one server")
         home, offsets, user = self.user_server, self.room_offsets, self.membership_user
-        _forbid_at((home < 0) | (home >= self.n_servers), "user", "is on a server that does not exist")
-        _forbid_at(home[1:] < home[:-1], "user", "breaks the order of users by server", shift=1)
-        _forbid(
+        forbid_at((home < 0) | (home >= self.n_servers), "user", "is on a server that does not exist")
+        forbid_at(home[1:] < home[:-1], "user", "breaks the order of users by server", shift=1)
+        forbid(
             len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(user),
             "room",
             "offsets do not span the memberships",
         )
-        _forbid_at(np.diff(offsets) < 1, "room", "has no user")
-        _forbid_at((user < 0) | (user >= self.n_users), "membership", "belongs to a user that does not exist")
+        forbid_at(np.diff(offsets) < 1, "room", "has no user")
+        forbid_at((user < 0) | (user >= self.n_users), "membership", "belongs to a user that does not exist")
         follows = np.ones(max(len(user) - 1, 0), dtype=bool)
         follows[offsets[1:-1] - 1] = False  # the step from one room to the next
-        _forbid_at(follows & (user[1:] == user[:-1]), "membership", "stands twice", shift=1)
-        _forbid_at(follows & (user[1:] < user[:-1]), "membership", "breaks the order by user within its room", shift=1)
-        _forbid_at(self.rooms_per_user < 1, "user", "is in no room")
+        forbid_at(follows & (user[1:] == user[:-1]), "membership", "stands twice", shift=1)
+        forbid_at(follows & (user[1:] < user[:-1]), "membership", "breaks the order by user within its room", shift=1)
+        forbid_at(self.rooms_per_user < 1, "user", "is in no room")
         n, m, e = self.users_per_server, self.rooms_per_server, self.memberships_per_server
         k, u, p = self.servers_per_room, self.users_per_room, self.presences
-        _forbid_at(n < 1, "server", "has no user")
-        _forbid_at(k > np.minimum(u, self.n_servers), "room", "has more servers than users or than there are")
-        _forbid_at(
+        forbid_at(n < 1, "server", "has no user")
+        forbid_at(k > np.minimum(u, self.n_servers), "room", "has more servers than users or than there are")
+        forbid_at(
             m > np.minimum(self.n_rooms, e), "server", "is in more rooms than it has memberships or than there are"
         )
-        _forbid_at((e < np.maximum(n, m)) | (e > n * m), "server", "has memberships outside [max(n, m), n m]")
-        _forbid_at(self.rooms_per_user > m[home], "user", "is in more rooms than its server")
-        _forbid_at(
+        forbid_at((e < np.maximum(n, m)) | (e > n * m), "server", "has memberships outside [max(n, m), n m]")
+        forbid_at(self.rooms_per_user > m[home], "user", "is in more rooms than its server")
+        forbid_at(
             p.users > np.minimum(n[p.server], u[p.room]), "presence", "counts more users than its server or room has"
         )
-        _forbid(int(p.users.sum()) != len(user), "presence", "counts do not sum to the memberships")
+        forbid(int(p.users.sum()) != len(user), "presence", "counts do not sum to the memberships")
 
     def same_as(self, other: Federation) -> bool:
         """Whether both are the same federation, id by id."""
@@ -340,16 +340,18 @@ def _ids(values: ArrayLike, name: str) -> Integers:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InvariantError(f"{name}: takes a flat sequence of integers, not {array.ndim}-dimensional {array.dtype}")
-    _forbid(int(array.min()) < 0, name, f"id {int(array.min())} is negative")
+    forbid(int(array.min()) < 0, name, f"id {int(array.min())} is negative")
     return array
 
 
-def _forbid(broken: bool, kind: str, message: str) -> None:
+def forbid(broken: bool, kind: str, message: str) -> None:
+    """Raise InvariantError, ``kind: message``, if ``broken``."""
     if broken:
         raise InvariantError(f"{kind}: {message}")
 
 
-def _forbid_at(broken: NDArray[np.bool_], kind: str, message: str, shift: int = 0) -> None:
+def forbid_at(broken: NDArray[np.bool_], kind: str, message: str, shift: int = 0) -> None:
+    """Raise InvariantError that names the first entity where ``broken`` (plus ``shift``) and counts the others."""
     if broken.any():
         where = np.flatnonzero(broken)
         more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedgen.attendance import Attendance
 from fedgen.errors import UsageError
 from fedgen.federation import Federation
 from fedgen.progress import silent
@@ -17,6 +18,7 @@ from fedgen.ragged import take
 from fitting.classes import KINDS, pair_kind
 from fitting.communities import communities
 from fitting.company import company
+from fitting.completion import Completion
 from fitting.engine import engine as make_engine
 from fitting.heads import find_heads
 from fitting.model import (
@@ -53,7 +55,7 @@ OF_SERVERS = ("n", "m", "e")
 
 
 def fit(
-    federation: Federation,
+    federation: Federation | Completion,
     *,
     bootstrap: int = 0,
     engine: EngineName = "fast",
@@ -64,7 +66,8 @@ def fit(
     """Fit the model of a federation.
 
     Args:
-        federation: the measurement; anything that passes :meth:`Federation.check`, down to one user.
+        federation: the measurement; anything that passes :meth:`Federation.check`, down to one user. Of a
+            :class:`~fitting.completion.Completion` the model names what was not measured.
         bootstrap: replicates for the laws' p-values and intervals; 0: none.
         engine: what estimates the laws: our own, or the `powerlaw` package, far slower.
         seed: of the bootstrap; nothing else is random.
@@ -75,6 +78,12 @@ def fit(
         UsageError: not a federation, no such engine, or fewer than no replicates.
         InvariantError: a federation that breaks an invariant.
     """
+    unmeasured: tuple[str, ...] = ()
+    if isinstance(federation, Completion):
+        unmeasured = federation.unmeasured
+        federation = federation.federation
+    if isinstance(federation, Attendance):
+        raise UsageError("fit takes an Attendance once it is completed: fedgen.fit(fedgen.complete(attendance))")
     if not isinstance(federation, Federation):
         raise UsageError(f"fit takes a Federation, not {type(federation).__name__}; read a file with fedgen.read")
     if bootstrap < 0:
@@ -126,6 +135,7 @@ def fit(
         profiles=profiles,
         company=company(federation, room_type),
         provenance=dict(provenance or {}),
+        unmeasured=unmeasured,
     )
 
 

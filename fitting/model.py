@@ -4,6 +4,9 @@ A model holds what :mod:`gen` needs: the sizes, a fitted law for each quantity, 
 other servers, the rooms by community, and who goes to rooms of which *type* (community and size class). Nobody and
 no room has a name in it; a row of users tells how many rooms of each type a user is in, never which. Its digest
 covers all of it but the provenance.
+
+Of a federation whose memberships were not seen some quantities are assumed (:mod:`fitting.completion`); a model of one
+names them, all others have no such key.
 """
 
 from __future__ import annotations
@@ -146,6 +149,7 @@ class Model:
         heads, servers, rooms, types, presences, users, profiles: the tables.
         company: how often the same meet again; None where types say it all.
         provenance: where it came from.
+        unmeasured: symbols of the laws whose quantities were assumed, in the order of the laws; see docs/attendance.md.
     """
 
     sizes: Sizes
@@ -159,6 +163,7 @@ class Model:
     profiles: ProfileTable
     company: Company | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -208,6 +213,7 @@ class Model:
             "sizes": {f.name: getattr(self.sizes, f.name) for f in fields(Sizes)},
             "laws": {name: law.to_dict() for name, law in self.laws.items()},
             "company": asdict(self.company) if self.company else None,
+            **({"unmeasured": list(self.unmeasured)} if self.unmeasured else {}),
             **{name: _columns(getattr(self, name)) for name in _TABLES},
         }
 
@@ -270,6 +276,7 @@ class Model:
                 laws=msgspec.convert(body["laws"], dict[str, LawFit]),
                 company=msgspec.convert(body["company"], Company | None),
                 provenance=msgspec.convert(data.get("provenance", {}), dict[str, Any]),
+                unmeasured=msgspec.convert(body.get("unmeasured", []), tuple[str, ...]),
                 **{name: _table(table, body[name], name) for name, table in _TABLES.items()},
             )
             _check(model)
@@ -367,6 +374,8 @@ def _check(model: Model) -> None:
     for bound, number in (asdict(model.company) if model.company else {}).items():
         if number < (1 if bound.startswith("most") else 0):
             raise ValueError(f"company.{bound} is {number}")
+    if list(model.unmeasured) != [symbol for symbol in _LAWS if symbol in model.unmeasured]:
+        raise ValueError(f"unmeasured is {', '.join(model.unmeasured)}; of {', '.join(_LAWS)} each may be there once")
     if set(model.laws) != set(_LAWS):
         raise ValueError(f"laws are not {', '.join(_LAWS)}")
     for name, law in model.laws.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fedgen.cli import terminal
-from fedgen.cli.inputs import read_federation
+from fedgen.cli.measured import read_measured
 from fedgen.cli.options import Force, Json, Quiet, Seed, number_option, path_argument, path_option
 from fedgen.cli.output import check_file
 from fedgen.cli.plot import DEFAULT_FORMATS, check_figures, write_figures
@@ -29,10 +29,13 @@ memberships beyond max(n, m): those of a server beyond the fewest that its users
 users beyond servers per room: those of a room beyond one per server, u - k
 + 1: fitted from 1 up, as every other quantity is"""
 
+ASSUMED = """assumed: memberships were not seen; the law is one of what was put in their place, not of a measurement
+(docs/attendance.md)"""
+
 
 def fit(
     context: typer.Context,
-    data: Annotated[Path, path_argument("DATA", "A federation in any format.")],
+    data: Annotated[Path, path_argument("DATA", "A federation in any format, or an attendance.")],
     output: Annotated[Path, path_option("-o", "--output", metavar="PATH", help="Where the model goes.")] = Path(
         "model.json"
     ),
@@ -52,6 +55,25 @@ def fit(
             "--plot", metavar="DIR", help="Draw each quantity with its laws into this folder.", show_default=False
         ),
     ] = None,
+    users_like: Annotated[
+        Path | None,
+        path_option(
+            "--users-like",
+            metavar="MODEL",
+            help="Of an attendance only: users not seen are assumed to be like those of this model. "
+            "Default: the built-in model.",
+            show_default=False,
+        ),
+    ] = None,
+    rooms_per_user: Annotated[
+        float | None,
+        typer.Option(
+            "--rooms-per-user",
+            metavar="X",
+            help="Of an attendance only: so many on average are assumed. Default: as the servers of --users-like have.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -61,24 +83,28 @@ def fit(
 
     Prints the fitted laws and writes the model, a JSON file. DATA is recognised by content: a federation directory, csv
     (user,server,room), petgraph, GraphML or node-link; plain, gzip or zip. How a law is chosen: docs/tails.md.
+    An attendance holds the servers and the number of users of each room, nobody's memberships, as a crawl that joins no
+    room sees it. What cannot be known of it is assumed, and the model says so: docs/attendance.md.
     """
-    check_file(output, force=force, inputs=(data,))
+    check_file(output, force=force, inputs=(data, *([users_like] if users_like else [])))
     from fedgen.provenance import record
     from fitting.fit import SYMBOLS
     from fitting.fit import fit as fit_model
 
     if plot is not None:
         check_figures(plot, map(_file_name, SYMBOLS.values()), DEFAULT_FORMATS, force=force, inputs=[data])
-    snapshot = read_federation(data, quiet=quiet)
+    measured = read_measured(data, users_like, rooms_per_user, seed=seed, quiet=quiet)
     with terminal.progress(quiet) as progress:
-        model = fit_model(snapshot.federation, bootstrap=bootstrap, engine=engine, seed=seed, progress=progress)
-    inputs = {str(data): snapshot.digest}
-    model = replace(model, provenance=record(context.obj, seed=seed if bootstrap else None, inputs=inputs))
+        model = fit_model(measured.source, bootstrap=bootstrap, engine=engine, seed=seed, progress=progress)
+    drawn = bool(bootstrap or measured.assumed)
+    provenance = record(context.obj, seed=seed if drawn else None, inputs=measured.inputs) | measured.assumed
+    model = replace(model, provenance=provenance)
     model.save(output, force=force)
     written = []
     if plot is not None:
-        figures = draw_laws(model, snapshot.federation)
-        written = write_figures(plot, figures, DEFAULT_FORMATS, force=force, source=f"{data} {snapshot.digest}")
+        figures = draw_laws(model, measured.federation)
+        source = f"{data} {measured.inputs[str(data)]}"
+        written = write_figures(plot, figures, DEFAULT_FORMATS, force=force, source=source)
     terminal.ignore_interrupts()
     if json:
         terminal.print_json({"output": str(output), "figures": [str(path) for path in written], **summary(model)})
@@ -93,6 +119,7 @@ def summary(model: "Model") -> dict[str, Any]:
     """The readable part of a model: sizes, laws, digest, provenance; no arrays."""
     return {
         "digest": model.digest,
+        "unmeasured": list(model.unmeasured),
         "sizes": asdict(model.sizes),
         "laws": {name: law.to_dict() for name, law in model.laws.items()},
         "provenance": dict(model.provenance),
@@ -100,10 +127,13 @@ def summary(model: "Model") -> dict[str, Any]:
 
 
 def print_laws(model: "Model") -> None:
-    """Print the fitted laws as a table on stdout, and below it what speaks for each."""
+    """Print the fitted laws as a table on stdout, and below it what speaks for each; those assumed are marked."""
     from fitting.hubs import RATE
 
-    laws = model.laws.values()
+    laws = [
+        replace(law, quantity=f"{law.quantity} (assumed)") if symbol in model.unmeasured else law
+        for symbol, law in model.laws.items()
+    ]
     header = ("quantity", "n", "hubs", "law", "parameters", "xmin", "tail", "KS", "p", "runner-up", "its p")
     terminal.print_table("Fitted laws", header, [_row(law) for law in laws])
     terminal.print_pairs("Evidence", [(law.quantity, law.evidence) for law in laws])
@@ -113,6 +143,8 @@ def print_laws(model: "Model") -> None:
     replicates = max(law.replicates for law in laws)
     known = f"{replicates:,} replicates; small: not this law" if replicates else "with --bootstrap N"
     print(LEGEND.format(rate=RATE, p=known))
+    if model.unmeasured:
+        print(ASSUMED)
 
 
 def _row(law: "LawFit") -> tuple[object, ...]:
@@ -163,6 +195,7 @@ def draw_laws(model: "Model", federation: "Federation") -> "dict[str, Figure]":
         law = model.laws[symbol]
         p = "" if law.p is None else f", p = {law.p:.2g}"
         caption = f"{law.law}: {_parameters(law)}; xmin {law.xmin:,}, tail {law.tail:,}{p}" if law.law else law.evidence
+        caption = f"assumed, not measured. {caption}" if symbol in model.unmeasured else caption
         rivals = [fitted.law(law.xmin) for fitted in law.fits if fitted.family != law.law]
         figures[_file_name(law.quantity)] = draw_law(
             law.quantity, caption, Histogram.of(values), law.hubs.count if law.hubs else 0, law.tail_law, rivals

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fedgen.cli import terminal
 from fedgen.cli.fit import print_laws, summary
-from fedgen.cli.inputs import is_model, read_model, read_tables
+from fedgen.cli.inputs import assumed, is_model, read_model, read_tables
+from fedgen.cli.measured import read_attendance
 from fedgen.cli.options import Json, Quiet, path_argument
+from fedgen.errors import NoUsersError
 
 if TYPE_CHECKING:
     from fedgen.tables import Tables
@@ -28,25 +30,31 @@ LABELS = {
     "load_per_user": "transactions per user (T/U)",
     "hub_share_tx": "hub's share of all tx",
     "hub_share_rx": "hub's share of all rx",
+    "fewest_users": "fewest that there may be",
+    "most_users": "most",
     "hub_share": "hub's share of tx and rx together",
 }
 """How people read the keys of ``--json``; the others are words already."""
 
 
 def info(
-    path: Annotated[Path, path_argument("X", "A federation in any format, or a model file.")],
+    path: Annotated[Path, path_argument("X", "A federation in any format, an attendance, or a model file.")],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Describe a federation or a model.
+    """Describe a federation, an attendance or a model.
 
-    Of a federation: counts, invariants (checked), the largest margins, concentration of users, and load. Of a model:
-    sizes, laws and where it came from.
+    Of a federation: counts, invariants (checked), the largest margins, concentration of users, and load. Of an
+    attendance: counts, the largest margins, and how many users there may be. Of a model: sizes, laws and where it came
+    from.
     """
     if is_model(path):
         _print_model(path, json)
-    else:
+        return
+    try:
         _print_federation(path, json, quiet)
+    except NoUsersError:
+        _print_attendance(path, json, quiet)
 
 
 def describe(federation: "Tables") -> dict[str, Mapping[str, float]]:
@@ -91,12 +99,38 @@ def _print_federation(path: Path, json: bool, quiet: bool) -> None:
     read = read_tables(path, quiet=quiet)
     read.tables.check()
     head = {"format": read.format, "invariants": "hold", "digest": read.digest}
-    sections = describe(read.tables)
+    _print_sections(f"Federation {path}", head, describe(read.tables), json)
+
+
+def _print_attendance(path: Path, json: bool, quiet: bool) -> None:
+    read = read_attendance(path, quiet=quiet)
+    attendance = read.attendance
+    fewest, most = attendance.users_range
+    head = {"format": "attendance", "invariants": "hold", "digest": read.digest}
+    margins = ("rooms_per_server", "servers_per_room", "users_per_room")
+    sections = {
+        "counts": {
+            "servers": attendance.n_servers,
+            "rooms": attendance.n_rooms,
+            "memberships": attendance.n_memberships,
+            "presences": attendance.n_presences,
+        },
+        "largest": {margin: int(getattr(attendance, margin).max()) for margin in margins},
+        "users": {"fewest_users": fewest, "most_users": most},
+    }
+    _print_sections(f"Attendance {path}", head, sections, json)
+    if not json:
+        print(f"Its memberships were not seen: fedgen fit {path} assumes what is missing (docs/attendance.md)")
+
+
+def _print_sections(
+    title: str, head: Mapping[str, str], sections: Mapping[str, Mapping[str, float]], json: bool
+) -> None:
     terminal.ignore_interrupts()
     if json:
         terminal.print_json({**head, **sections})
         return
-    terminal.print_pairs(f"Federation {path}", list(head.items()))
+    terminal.print_pairs(title, list(head.items()))
     for section, values in sections.items():
         terminal.print_pairs(section.capitalize(), [(LABELS.get(key, key), value) for key, value in values.items()])
 
@@ -113,6 +147,7 @@ def _print_model(path: Path, json: bool) -> None:
         ("made by", " ".join(origin.get("command", []))),
         ("made at", origin.get("time")),
         *asdict(model.sizes).items(),
+        *([("assumed", assumed(model.unmeasured))] if model.unmeasured else []),
     ]
     terminal.print_pairs(f"Model {path}", head)
     print_laws(model)

@@ -8,6 +8,8 @@ from fedgen.cli import terminal
 from fedgen.errors import FiguresError, FormatError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fedgen.federation import Federation
     from fedgen.io import Snapshot
     from fedgen.io.stored import Stored
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 MODEL = Path("model.json")
 """Where commands look for a model if none is named."""
+_FEDERATION = "a federation"
+_UNSEEN = {"n": "users per server", "e": "memberships per server", "d": "rooms per user"}
 _FIGURES_BYTES = 1 << 20  # as much of a file as is looked at for a figure
 _OTHERS = (b"{", b"<", b"PK", b"\x1f\x8b", b"PAR1")  # JSON, XML, zip, gzip, parquet
 
@@ -81,8 +85,8 @@ def read_model(path: Path) -> "Model":
     try:
         return Model.load(path)
     except ModelError:
-        if _is_federation(path):
-            raise ModelError(f"{path}: is a federation, not a model; fit it first: fedgen fit {path}") from None
+        if what := _federation(path):
+            raise ModelError(f"{path}: is {what}, not a model; fit it first: fedgen fit {path}") from None
         if path.is_dir():
             raise ModelError(f"{path}: is a folder, not a model; give the file that fedgen fit wrote") from None
         raise
@@ -114,7 +118,7 @@ class Chosen:
 def choose_model(path: Path | None, *, quiet: bool) -> Chosen:
     """The model that is meant: the one given, else the file ``model.json`` here, else the built-in one.
 
-    Says on stderr which, unless it was given or ``quiet``.
+    Says on stderr which, unless it was given, and what of it was assumed and not measured; not if ``quiet``.
 
     Raises:
         ModelError: the file holds none.
@@ -126,7 +130,17 @@ def choose_model(path: Path | None, *, quiet: bool) -> Chosen:
         if not quiet:
             which = f"{MODEL} of this folder" if path else f"the built-in one (no {MODEL} in this folder)"
             terminal.say(f"model: {which}")
-    return Chosen(Model.builtin() if path is None else read_model(path), path)
+    chosen = Chosen(Model.builtin() if path is None else read_model(path), path)
+    if not quiet and chosen.model.unmeasured:
+        terminal.remark([f"{chosen.origin}: {assumed(chosen.model.unmeasured)}"])
+    return chosen
+
+
+def assumed(unmeasured: "Iterable[str]") -> str:
+    """That quantities, by their symbols, were assumed."""
+    *others, last = (_UNSEEN.get(symbol, symbol) for symbol in unmeasured)
+    named = f"{', '.join(others)} and {last}" if others else last
+    return f"memberships were not seen; {named} are assumed, not measured (docs/attendance.md)"
 
 
 def read_figures(path: Path) -> "Figures":
@@ -142,9 +156,10 @@ def read_figures(path: Path) -> "Figures":
     except FiguresError:
         if is_model(path):
             raise FiguresError(f"{path}: is a model, not a file of figures; sample it: fedgen sample {path}") from None
-        if _is_federation(path):
-            advice = f"hold it against figures: fedgen validate {path} --against FIGURES"
-            raise FiguresError(f"{path}: is a federation, not a file of published figures; {advice}") from None
+        if what := _federation(path):
+            own = f"hold it against figures: fedgen validate {path} --against FIGURES"
+            advice = own if what == _FEDERATION else f"only fedgen fit takes it: fedgen fit {path}"
+            raise FiguresError(f"{path}: is {what}, not a file of published figures; {advice}") from None
         raise
 
 
@@ -196,11 +211,11 @@ def is_figures(path: Path) -> bool:
     return False
 
 
-def _is_federation(path: Path) -> bool:
+def _federation(path: Path) -> str | None:
+    """What messages call the federation or attendance at a path; None if there is neither."""
     from fedgen.io import format_of
 
     try:
-        format_of(path)
+        return "an attendance" if format_of(path) == "attendance" else _FEDERATION
     except FormatError:
-        return False
-    return True
+        return None

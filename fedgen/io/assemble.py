@@ -166,15 +166,15 @@ def assemble(pairing: Pairing) -> tuple[Federation, tuple[str, ...]]:
             lost = np.flatnonzero(~kept)
             remarks.append(f"{count(len(lost), kind)} {lack} left out, first {name(kind, of, int(lost[0]))}")
 
-    server_order = _order(servers, hosting)
-    room_order = _order(rooms, visited)
-    server_number = _numbers(server_order, len(servers))
-    room_number = _numbers(room_order, len(rooms))
-    user_order = _order(users, active)
+    server_order = order(servers, hosting)
+    room_order = order(rooms, visited)
+    server_number = numbers(server_order, len(servers))
+    room_number = numbers(room_order, len(rooms))
+    user_order = order(users, active)
     user_order = user_order[np.argsort(server_number[server_of[user_order]], kind="stable")]
     federation = Federation.from_pairs(
         server_number[server_of[user_order]],
-        _numbers(user_order, len(users))[member],
+        numbers(user_order, len(users))[member],
         room_number[member_room],
         n_servers=len(server_order),
         n_rooms=len(room_order),
@@ -199,14 +199,14 @@ def _server_of_users(pairing: Pairing) -> NDArray[np.int64]:
     return server_of
 
 
-def _order(of: Ids, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+def order(of: Ids, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The kept indices by rising id."""
-    order = sorted(range(len(of)), key=of.__getitem__) if isinstance(of, list) else np.argsort(of, kind="stable")
-    indices = np.asarray(order, dtype=np.int64)
+    rising = sorted(range(len(of)), key=of.__getitem__) if isinstance(of, list) else np.argsort(of, kind="stable")
+    indices = np.asarray(rising, dtype=np.int64)
     return indices[kept[indices]]
 
 
-def _numbers(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def numbers(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """The position of each index in an order; -1 where it has none."""
     numbers = np.full(size, -1, dtype=np.int64)
     numbers[order] = np.arange(len(order))

@@ -11,11 +11,11 @@ from fedgen.io import csv, graphml, locust, nodelink, parts, petgraph
 from fedgen.io.output import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from fedgen.federation import Federation
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Federation], Iterator[bytes]]] = {
     "csv": csv.write,
     "petgraph": petgraph.write,
     "graphml": graphml.write,
@@ -62,6 +62,7 @@ def write(
     jobs: int = 1,
     plan: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    signed: bool = False,
 ) -> None:
     """Write a federation; the same one gives the same bytes, and what is half-done never passes for done.
 
@@ -73,6 +74,7 @@ def write(
         jobs: threads, for the parts of a directory.
         plan: for a directory, what is being made (fedgen/schemas/plan.schema.json); default: a conversion.
         provenance: for a directory's manifest, see :func:`fedgen.provenance.record`.
+        signed: whether a petgraph file holds the provenance too; its bytes then tell when they were made.
 
     Raises:
         UsageError: an unknown format or suffix.
@@ -83,6 +85,8 @@ def write(
         parts.write(federation, Path(path), force=force, jobs=jobs, plan=plan, provenance=provenance)
     elif chosen in WRITERS:
         member = f"federation.{_ENDINGS.get(chosen, 'json')}"
-        write_file(Path(path), WRITERS[chosen](federation), force=force, member=member)
+        own = chosen == "petgraph" and signed
+        pieces = petgraph.write(federation, provenance) if own else WRITERS[chosen](federation)
+        write_file(Path(path), pieces, force=force, member=member)
     else:
         raise UsageError(f"format {chosen!r} is unknown; the formats are {', '.join(FORMATS)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from fedgen.errors import FormatError
@@ -13,12 +15,14 @@ READABLE = "fedgen reads parquet federation directories, csv (user,server,room),
 _GRAPH_KEYS = {"nodes", "edges", "links", "node_holes", "edge_property", "directed", "multigraph"}
 _NODE_LINK_KEYS = {"links", "directed", "multigraph", "graph"}
 _HEAD = 4096
+_USER_NODE = re.compile(rb'"kind"\s*:\s*"[Uu]ser"')
+_USERS_OF_ROOM = re.compile(rb'"users"\s*:')  # no string holds it: quotes within are escaped
 _SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def recognise(content: bytes) -> str:
-    """The name of the single-file format that unpacked content is in.
+    """The name of the single-file format that unpacked content is in; ``attendance`` (:mod:`fedgen.io.attendance`) too.
 
     Raises:
         FormatError: none of them; says what the content looks like instead.
@@ -66,7 +70,10 @@ def _json_format(content: bytes) -> str:
     if keys.keys() & _GRAPH_KEYS:
         edges = bytes(keys.get("edges", keys.get("links", msgspec.Raw(b"")))).lstrip()
         of_objects = edges[:1] == b"[" and edges[1:].lstrip()[:1] == b"{"
-        return "node-link" if of_objects or keys.keys() & _NODE_LINK_KEYS else "petgraph"
+        if of_objects or keys.keys() & _NODE_LINK_KEYS:
+            return "node-link"
+        nodes = bytes(keys.get("nodes", msgspec.Raw(b"")))
+        return "petgraph" if _USER_NODE.search(nodes) or not _USERS_OF_ROOM.search(nodes) else "attendance"
     if keys and all(bytes(value)[:1] == b"[" for value in keys.values()):
         return "locust"
     named = ", ".join(list(keys)[:5]) or "none"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedgen.errors import FedgenWarning, FormatError, InvariantError
+from fedgen.errors import FedgenWarning, FormatError, InvariantError, NoUsersError
 from fedgen.io import csv, directory, graphml, locust, nodelink, petgraph
 from fedgen.io.assemble import assemble
 from fedgen.io.content import unpacked
@@ -53,6 +53,7 @@ def read(path: str | Path) -> Federation:
 
     Raises:
         FormatError: the path holds no federation that can be trusted; the message says what is wrong and what to do.
+            NoUsersError, one of these: it holds an attendance (:func:`fedgen.read_attendance`).
     """
     snapshot = read_snapshot(path)
     for remark in snapshot.remarks:
@@ -70,6 +71,10 @@ def read_snapshot(path: str | Path) -> Snapshot:
         else:
             content = unpacked(place)
             name = recognise(content)
+            if name == "attendance":
+                raise NoUsersError(
+                    f"holds servers in rooms but no users; only fedgen fit takes it: fedgen fit {place}, then sample"
+                )
             federation, remarks = assemble(READERS[name](content))
             federation.check()
         return Snapshot(federation, name, remarks, digest(place))
@@ -94,6 +99,8 @@ def told_by_name(path: Path) -> Iterator[None]:
     """Turn what can go wrong on reading into one line that names ``path``."""
     try:
         yield
+    except NoUsersError as error:
+        raise NoUsersError(f"{path}: {error}") from error
     except (FormatError, InvariantError) as error:
         raise FormatError(f"{path}: {error}") from error
     except FileNotFoundError:
