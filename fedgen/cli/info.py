@@ -14,6 +14,7 @@ from fedgen.cli.options import Json, Quiet, path_argument
 from fedgen.errors import NoUsersError
 
 if TYPE_CHECKING:
+    from fedgen.attendance import Attendance
     from fedgen.tables import Tables
 
 LABELS = {
@@ -95,6 +96,16 @@ def counts(federation: "Tables") -> dict[str, int]:
     }
 
 
+def attendance_counts(attendance: "Attendance") -> dict[str, int]:
+    """S, R, M, K by name; U is not known."""
+    return {
+        "servers": attendance.n_servers,
+        "rooms": attendance.n_rooms,
+        "memberships": attendance.n_memberships,
+        "presences": attendance.n_presences,
+    }
+
+
 def _print_federation(path: Path, json: bool, quiet: bool) -> None:
     read = read_tables(path, quiet=quiet)
     read.tables.check()
@@ -109,12 +120,7 @@ def _print_attendance(path: Path, json: bool, quiet: bool) -> None:
     head = {"format": "attendance", "invariants": "hold", "digest": read.digest}
     margins = ("rooms_per_server", "servers_per_room", "users_per_room")
     sections = {
-        "counts": {
-            "servers": attendance.n_servers,
-            "rooms": attendance.n_rooms,
-            "memberships": attendance.n_memberships,
-            "presences": attendance.n_presences,
-        },
+        "counts": attendance_counts(attendance),
         "largest": {margin: int(getattr(attendance, margin).max()) for margin in margins},
         "users": {"fewest_users": fewest, "most_users": most},
     }

@@ -38,9 +38,10 @@ CLIENT = ("_matrix", "client", "v3")
 """How the paths of the client-server API begin."""
 
 _CONNECT_SECONDS = 30.0
+_USUAL_SECONDS = 60.0  # within which all else is answered, or the server that is asked in turn hangs
 _LONGEST_PAUSE = 300.0  # seconds; beyond this more patience is more attempts
 _LONGEST_HOLD = 24 * 3600.0  # a server that asks for more has been told wrong
-_EXPIRED = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_USER_LOCKED")
+_EXPIRED = ("M_UNKNOWN_TOKEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_USER_LOCKED")
 
 
 class RefusedError(MeasureError):
@@ -87,6 +88,7 @@ class Question:
         params: of the query.
         body: JSON; None: no body.
         joins: whether it takes a turn of the joins, too.
+        patient: whether its answer may take as long as the limits allow: joins, and members of what was just joined.
     """
 
     method: str
@@ -94,6 +96,7 @@ class Question:
     params: Mapping[str, str | int | list[str]] | None = None
     body: object = None
     joins: bool = False
+    patient: bool = False
 
     @property
     def path(self) -> str:
@@ -123,7 +126,6 @@ class Client:
         self._http = httpx.AsyncClient(
             base_url=homeserver.rstrip("/"),
             headers={"User-Agent": _user_agent(), **({"Authorization": f"Bearer {token}"} if token else {})},
-            timeout=httpx.Timeout(limits.timeout_seconds, connect=_CONNECT_SECONDS, pool=None),
             follow_redirects=False,  # another host would get the token
         )
 
@@ -164,8 +166,8 @@ class Client:
         if here:
             raise UnansweredError
         raise MeasureError(
-            "the homeserver cannot be reached; check its address (homeserver) and certificate, and that it runs; "
-            "the same command goes on"
+            "the homeserver cannot be reached; check its address and certificate, and that it runs; the same command "
+            "goes on"
         )
 
     async def _answered(self, question: Question, answer: type[T]) -> T:
@@ -178,7 +180,11 @@ class Client:
             self.asked += 1
             try:
                 response = await self._http.request(
-                    question.method, question.path, params=question.params, json=question.body
+                    question.method,
+                    question.path,
+                    params=question.params,
+                    json=question.body,
+                    timeout=self._patience(question),
                 )
             except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError):
                 raise _Again(here=True) from None
@@ -187,6 +193,13 @@ class Client:
             if response.status_code != 429:
                 return self._judged(response, answer)
             self._pace.hold(self._asked_to_wait(response))
+
+    def _patience(self, question: Question) -> httpx.Timeout:
+        import httpx
+
+        longest = self._limits.timeout_seconds
+        seconds = longest if question.patient else min(_USUAL_SECONDS, longest)
+        return httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, longest), pool=None)
 
     def _judged(self, response: httpx.Response, answer: type[T]) -> T:
         if response.status_code == 200:
@@ -197,6 +210,8 @@ class Client:
         if response.status_code >= 500:
             raise _Again(here=True)
         code = _error(response).errcode
+        if code == "M_MISSING_TOKEN":
+            raise MeasureError("the homeserver answers only to users; give an access token (docs/measure.md)")
         if code in _EXPIRED:
             raise MeasureError(
                 f"the homeserver does not take the access token ({code}); get a new one; the same command goes on"
@@ -230,4 +245,4 @@ def _header_seconds(value: str) -> float:
 def _user_agent() -> str:
     from fedgen import __version__
 
-    return f"fedgen/{__version__} (measure crawl)"
+    return f"fedgen/{__version__} (measure)"

@@ -103,10 +103,10 @@ async def crawl(
         admission = Admission(rules, Pseudonyms.under(journal.key))
         began = await journal.once("began", _now)
         finder = Finder(client, journal, admission, config.join)
-        found = await _found(config, finder, progress, stop)
-        rooms = distinct(room for one in found for room in one.rooms)
         memory = await Memory.recalled(client, user) if user is not None else None
         visitor = Visitor(client, journal, admission, finder, memory, user, await _at_home(client, journal, config))
+        found = await _found(config, finder, visitor, progress, stop)
+        rooms = distinct(room for one in found for room in one.rooms)
         rooms.sort(key=lambda room: not visitor.is_inside(room))  # rooms that were not left come first
         visits: list[Visit] = []
 
@@ -172,7 +172,7 @@ async def _at_home(client: Client, journal: Journal, config: Config) -> frozense
     return frozenset(await journal.once("at home", ask)) if config.join else frozenset()
 
 
-async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop) -> list[Found]:
+async def _found(config: Config, finder: Finder, visitor: Visitor, progress: Progress, stop: Stop) -> list[Found]:
     """The rooms of the list, of directories and of spaces."""
     listed = dict.fromkeys(config.rooms.list)
     aliases = [name for name in listed if name.startswith("#")]
@@ -195,7 +195,7 @@ async def _found(config: Config, finder: Finder, progress: Progress, stop: Stop)
         found += await finder.directory(server, progress)
     for name in dict.fromkeys(config.rooms.spaces):
         stop.check()
-        found += await finder.space(name, progress)
+        found += await finder.space(name, visitor.enter if config.join else None, progress)
     return found
 
 

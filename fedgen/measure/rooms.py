@@ -14,7 +14,7 @@ from fedgen.measure.client import CLIENT, Question, RefusedError, UnansweredErro
 from fedgen.measure.exclusions import server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from fedgen.measure.client import Client
     from fedgen.measure.exclusions import Admission
@@ -36,7 +36,8 @@ class Room(msgspec.Struct, frozen=True):
         via: servers through which it may be joined.
         host: the server that is asked for it, of which never two rooms are visited at once.
         users: its members, if told.
-        out: it opted out: by its topic, or as it banned us.
+        out: it opted out: by its topic, or as the configuration lists it.
+        banned: it has banned us.
         open: anybody may join.
         told: its summary was asked: what its topic says, and whether it banned us, is known.
     """
@@ -47,6 +48,7 @@ class Room(msgspec.Struct, frozen=True):
     host: str
     users: int | None = None
     out: bool = False
+    banned: bool = False
     open: bool = True
     told: bool = False
 
@@ -105,8 +107,16 @@ class Finder:
 
         return await self._pages(f"directory {self._hashed(server)}", question, Page, page, server, progress)
 
-    async def space(self, name: str, progress: Progress) -> list[Found]:
-        """The rooms of a space and of the spaces in it, the space itself among them."""
+    async def space(
+        self, name: str, enter: Callable[[Room], Awaitable[bool]] | None, progress: Progress
+    ) -> list[Found]:
+        """The rooms of a space and of the spaces in it, the space itself among them.
+
+        Args:
+            name: its id or alias.
+            enter: joins a room; a homeserver shows a space only if one of its users is in it. None: nobody joins.
+            progress: told how many rooms were found.
+        """
         home = await self.summary(name)
         if not home.rooms or self._admission.opted_out(home.rooms[0].host):
             return [home]
@@ -122,7 +132,11 @@ class Finder:
         def page(answer: Branch) -> tuple[list[Any], str | None]:
             return answer.rooms, answer.next_batch
 
-        return await self._pages(f"space {self._hashed(name)}", question, Branch, page, root.host, progress)
+        key = f"space {self._hashed(name)}"
+        pages = await self._pages(key, question, Branch, page, root.host, progress)
+        if pages[0].failed == "refused" and enter is not None and await enter(root):
+            pages = await self._pages(f"{key} inside", question, Branch, page, root.host, progress)
+        return [home, *pages]
 
     def _hashed(self, name: str) -> str:
         return self._admission.names.server(name).hex()
@@ -222,7 +236,8 @@ class Finder:
             self._reachable(*via, host, server_of(entry.room_id)),
             asked,
             entry.num_joined_members,
-            out or entry.membership == "ban",
+            out,
+            entry.membership == "ban",
             entry.join_rule in OPEN,
         )
 
@@ -243,6 +258,7 @@ def both(first: Room, second: Room) -> Room:
         via=tuple(dict.fromkeys((*first.via, *second.via))),
         users=first.users if first.users is not None else second.users,
         out=first.out or second.out,
+        banned=first.banned or second.banned,
         open=first.open and second.open,
         told=first.told or second.told,
     )

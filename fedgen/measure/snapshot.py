@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fedgen.attendance import Attendance
+from fedgen.errors import MeasureError
 from fedgen.measure.sightings import Sightings
+from fedgen.ragged import offsets_of
 
 if TYPE_CHECKING:
     from fedgen.federation import Federation
@@ -24,6 +29,34 @@ def federation(crawled: Crawled) -> Federation:
         if visit.fate == "seen":
             seen.see_room(visit.room, visit.people)
     return seen.federation()
+
+
+def attendance(crawled: Crawled, rng: np.random.Generator | None = None) -> tuple[Attendance, int]:
+    """The attendance that was seen from outside, numbered at random, and in how many rooms users had to be added.
+
+    The two numbers of a room are read one after the other, and people come and go: where more servers than users were
+    told, it gets one user a server.
+
+    Raises:
+        MeasureError: no room was seen.
+    """
+    seen = [visit for visit in crawled.visits if visit.fate == "seen"]
+    if not seen:
+        raise MeasureError("no room was seen, and a snapshot has at least one; ask more rooms")
+    rng = np.random.default_rng() if rng is None else rng
+    names = sorted(frozenset().union(*(visit.servers for visit in seen)))
+    number = dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
+    rooms = [seen[i] for i in rng.permutation(len(seen))]
+    servers = [sorted(number[server] for server in room.servers) for room in rooms]
+    few = sum(room.users < len(room.servers) for room in rooms)
+    found = Attendance(
+        len(names),
+        offsets_of(np.array([len(of_room) for of_room in servers])),
+        np.array([server for of_room in servers for server in of_room]),
+        np.array([max(room.users, len(room.servers)) for room in rooms]),
+    )
+    found.check()
+    return found, few
 
 
 def told(crawled: Crawled, config: Config) -> dict[str, Any]:

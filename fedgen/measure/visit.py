@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Fate = Literal[
     "seen",
     "opted out: server",
-    "opted out: listed, marked or banned",
+    "opted out: listed or marked",
     "opted out: kicked or banned",
     "refused: not public",
     "refused: by the homeserver",
@@ -101,23 +101,33 @@ class Visitor:
         unwelcome = self._unwelcome(room)
         if unwelcome:
             return Visit(name, unwelcome)
-        if self.user is None:
-            raise ValueError("nobody can join a room")
         key = name.hex()
-        self._journal.mark(f"{key} begun")
-        if room.id not in self.at_home:
-            joined = await self._tried(f"{key} join", self._joining(room))
-            if "failed" in joined:
-                return Visit(name, await self._turned_away(key, room, joined["failed"]))
+        turned_away = await self._entered(key, room)
+        if turned_away:
+            return Visit(name, turned_away)
         visit = await self._inside(name, key, room)
         self._journal.mark(f"{key} over")
         return visit
 
+    async def enter(self, room: Room) -> bool:
+        """Join a room to visit it later, as a space that shows its rooms to members only; whether we are in."""
+        key = self._admission.names.room(room.id).hex()
+        return self._unwelcome(room) is None and await self._entered(key, room) is None
+
+    async def _entered(self, key: str, room: Room) -> Fate | None:
+        """Join a room; why that cannot be, or None."""
+        if self.user is None:
+            raise ValueError("nobody can join a room")
+        self._journal.mark(f"{key} begun")
+        if room.id in self.at_home:
+            return None
+        joined = await self._tried(f"{key} join", self._joining(room))
+        return await self._turned_away(key, room, joined) if "failed" in joined else None
+
     def is_inside(self, room: Room) -> bool:
         """Whether a run that was cut off has entered a room, or was about to, and not left it."""
         key = self._admission.names.room(room.id).hex()
-        turned_away = self._journal.known(f"{key} still") and not self._journal.known(f"{key} members")
-        return self._journal.known(f"{key} begun") and not (self._journal.known(f"{key} over") or turned_away)
+        return self._journal.known(f"{key} begun") and not self._journal.known(f"{key} over")
 
     async def _inside(self, name: bytes, key: str, room: Room) -> Visit:
         """Look round, and leave."""
@@ -134,7 +144,7 @@ class Visitor:
             await self._tried(f"{key} forget", lambda: self._left(room, "forget"))
             stayed = left.get("failed") == "unanswered"  # who is refused is out already: an answer was lost
         if marked.get("out"):
-            return Visit(name, "opted out: listed, marked or banned", stayed=stayed)
+            return Visit(name, "opted out: listed or marked", stayed=stayed)
         if kicked:
             return Visit(name, "opted out: kicked or banned")
         if "failed" in found:
@@ -173,20 +183,33 @@ class Visitor:
         )
 
     def _unwelcome(self, room: Room) -> Fate | None:
+        if room.banned:
+            return "opted out: kicked or banned"
         if room.out or self._admission.opted_out_room(room.id, room.alias):
-            return "opted out: listed, marked or banned"
+            return "opted out: listed or marked"
         if any(map(self._admission.opted_out, room.servers)):
             return "opted out: server"
         if self._memory is not None and self._memory.holds(room.id):
             return "opted out: kicked or banned"
         return None if room.open else "refused: not public"
 
-    async def _turned_away(self, key: str, room: Room, failed: str) -> Fate:
-        """Why a room did not let us in; a ban is an opt-out."""
-        if failed == "unanswered":
+    async def _turned_away(self, key: str, room: Room, joined: dict[str, Any]) -> Fate:
+        """Why a room did not let us in; a ban is an opt-out.
+
+        A homeserver that is in the room says so by its code (Synapse: M_BAD_STATE), another by the room's summary or by
+        our own membership.
+        """
+        if joined["failed"] == "unanswered":
             return "unanswered"
-        still = await self._tried(f"{key} still", lambda: self._membership(room))
-        if still.get("membership") != "ban":
+        banned = joined.get("code") == "M_BAD_STATE"
+        if not banned and not room.told:
+            summary = await self._finder.summary(room.id, room.via)
+            banned = any(found.banned for found in summary.rooms)
+        if not banned:
+            still = await self._tried(f"{key} still", lambda: self._membership(room))
+            banned = still.get("membership") == "ban"
+        self._journal.mark(f"{key} over")
+        if not banned:
             return "refused: by the homeserver"
         await self._remember(room)
         return "opted out: kicked or banned"
@@ -201,8 +224,8 @@ class Visitor:
         async def answer() -> dict[str, Any]:
             try:
                 return await ask()
-            except RefusedError:
-                return {"failed": "refused"}
+            except RefusedError as error:
+                return {"failed": "refused", "code": error.code}
             except UnansweredError:
                 return {"failed": "unanswered"}
 
@@ -215,14 +238,15 @@ class Visitor:
         async def ask() -> dict[str, Any]:
             # server_name is what via was called before version 1.12
             via = {"via": list(room.via), "server_name": list(room.via)}
-            question = Question("POST", (*CLIENT, "join", room.id), via, body={}, joins=True)
+            question = Question("POST", (*CLIENT, "join", room.id), via, body={}, joins=True, patient=True)
             await self._client.ask(question, Joined)
             return {}
 
         return ask
 
     async def _members(self, room: Room) -> dict[str, Any]:
-        members = await self._client.ask(Question("GET", (*CLIENT, "rooms", room.id, "joined_members")), Members)
+        question = Question("GET", (*CLIENT, "rooms", room.id, "joined_members"), patient=True)
+        members = await self._client.ask(question, Members)
         left_out: Counter[str] = Counter()
         people = []
         for user_id in members.joined:

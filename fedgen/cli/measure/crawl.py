@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedgen.cli import terminal
+from fedgen.cli.measure.snapshot import finish, tell
 from fedgen.cli.options import Force, Format, Json, Quiet, path_argument, path_option
 from fedgen.cli.output import check_federation
 from fedgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from fedgen.attendance import Attendance
+    from fedgen.federation import Federation
     from fedgen.measure.config import Config
     from fedgen.measure.crawl import Crawled
     from fedgen.measure.journal import Journal
 
 
 def crawl(
-    context: typer.Context,
     config: Annotated[Path, path_argument("CONFIG", "What to ask, how fast, and whom to leave out: a TOML file.")],
     output: Annotated[Path, path_option("-o", "--output", metavar="PATH", help="Where the snapshot goes.")] = Path(
         "data.json"
@@ -44,23 +46,32 @@ def crawl(
     token = read_token(asked, config.parent)
     if asked.join and token is None:
         raise UsageError(f"{config}: who joins needs an access token; name its token_file or set FEDGEN_MATRIX_TOKEN")
-    check_federation(output, format, force=force, inputs=(config,))
+    _check_output(output, format, asked.join, force, (config,))
     if dry_run:
         _print_estimate(asked, token, json)
         return
     journal = _journal(asked, token, output, quiet)
     try:
         crawled = _crawl(asked, token, journal, quiet)
-        told = _write(context, asked, crawled, output, format, force)
+        seen, measurement = _seen(asked, crawled)
+        finish(seen, output, format, force=force, words=["crawl", "CONFIG"], measurement=measurement)
         journal.forget()
     finally:
         journal.close()
-    terminal.ignore_interrupts()
-    if json:
-        terminal.print_json({"output": str(output), **told})
-    else:
-        print_told(told)
-        print(output)
+    if not quiet:
+        terminal.remark(_remarks(measurement))
+    tell(seen, output, measurement, json=json)
+
+
+def _check_output(output: Path, format: str | None, join: bool, force: bool, inputs: tuple[Path, ...]) -> None:  # noqa: A002
+    """Refuse a place, or a format, that the snapshot could not be written to."""
+    from fedgen.io import guess
+
+    check_federation(output, format, force=force, inputs=inputs)
+    if not join and (format or guess(output)) != "petgraph":
+        raise UsageError(
+            f"{output}: without joining no memberships are seen, and only petgraph JSON does without; name a .json file"
+        )
 
 
 def _journal(config: "Config", token: str | None, output: Path, quiet: bool) -> "Journal":
@@ -107,22 +118,28 @@ def _crawl(config: "Config", token: str | None, journal: "Journal", quiet: bool)
     return asyncio.run(run())
 
 
-def _write(
-    context: typer.Context,
-    config: "Config",
-    crawled: "Crawled",
-    output: Path,
-    format: str | None,  # noqa: A002
-    force: bool,
-) -> dict[str, Any]:
-    from fedgen.io import write
+def _seen(config: "Config", crawled: "Crawled") -> tuple["Federation | Attendance", dict[str, Any]]:
+    """The snapshot, and how it came about."""
     from fedgen.measure import snapshot
-    from fedgen.provenance import record
 
     told = snapshot.told(crawled, config)
-    origin = {**record(context.obj), "measurement": told}
-    write(snapshot.federation(crawled), output, format, force=force, provenance=origin)
-    return told
+    if config.join:
+        return snapshot.federation(crawled), told
+    attendance, few = snapshot.attendance(crawled)
+    return attendance, {**told, "fewer_users_than_servers": few}
+
+
+def _remarks(measurement: dict[str, Any]) -> list[str]:
+    """What a person should know at once."""
+    texts = []
+    failed = sum(count for what, count in measurement["lookups"].items() if what != "answered")
+    if failed:
+        texts.append(f"{failed:,} of the listed rooms, directories and spaces did not answer, or refused")
+    if count := measurement["rooms"].get("unanswered"):
+        texts.append(f"{count:,} of the rooms gave no answer in all attempts, and are not in the snapshot")
+    if count := measurement["not_left"]:
+        texts.append(f"{count:,} of the rooms could not be left again; leave them by hand")
+    return texts
 
 
 def _print_estimate(config: "Config", token: str | None, json: bool) -> None:
@@ -154,10 +171,3 @@ def _duration(seconds: float) -> str:
     if not (days or hours):
         return f"{minutes} min" if minutes else f"{seconds:.0f} s"
     return f"{days} d {hours} h" if days else f"{hours} h {minutes} min"
-
-
-def print_told(told: dict[str, Any]) -> None:
-    """Print what a measurement met, as a table on stdout."""
-    for title, counts in (("Rooms", told["rooms"]), ("Left out", told["left_out"])):
-        if counts:
-            terminal.print_pairs(title, list(counts.items()))

@@ -10,14 +10,12 @@ from urllib.parse import unquote
 import typer
 
 from fedgen.cli import terminal
-from fedgen.cli.info import counts
-from fedgen.cli.measure.crawl import print_told
+from fedgen.cli.measure.snapshot import finish, tell
 from fedgen.cli.options import Force, Format, Json, Quiet, path_option
 from fedgen.cli.output import check_federation
 from fedgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from fedgen.federation import Federation
     from fedgen.measure.address import Address
     from fedgen.measure.exclusions import Admission
     from fedgen.measure.survey import Survey
@@ -83,15 +81,14 @@ def synapse(
     measurement = {**origin, "began": began, "ended": _now(), **seen.told()}
     if not quiet:
         terminal.remark(_remarks(measurement))
-    _write(
-        federation, output, format, force=force, command=_command(output, format, config, token_file), of=measurement
-    )
-    terminal.ignore_interrupts()
-    if json:
-        terminal.print_json({**counts(federation), "measurement": measurement, "output": str(output)})
-    else:
-        terminal.print_pairs(f"Snapshot {output}", list(counts(federation).items()))
-        print_told(measurement)
+    words = [
+        "synapse",
+        "DSN",
+        *(["--config", "FILE"] if config else []),
+        *(["--token-file", "FILE"] if token_file else []),
+    ]
+    finish(federation, output, format, force=force, words=words, measurement=measurement)
+    tell(federation, output, measurement, json=json)
 
 
 def _file(address: "Address") -> Path | None:
@@ -148,34 +145,6 @@ def _asked(address: "Address", token: str, admission: "Admission", progress: "Pr
             return await survey(ask, admission, progress)
 
     return asyncio.run(surveyed())
-
-
-def _write(
-    federation: "Federation",
-    output: Path,
-    format: str | None,  # noqa: A002
-    *,
-    force: bool,
-    command: list[str],
-    of: Mapping[str, Any],
-) -> None:
-    from fedgen.io import write
-    from fedgen.provenance import record
-
-    write(federation, output, format, force=force, provenance={**record(command), "measurement": dict(of)})
-
-
-def _command(
-    output: Path,
-    format: str | None,  # noqa: A002
-    config: Path | None,
-    token_file: Path | None,
-) -> list[str]:
-    """The command as provenance tells it: made anew, since DSN and the names of files may name a server."""
-    words = ["fedgen", "measure", "synapse", "DSN", "-o", output.name]
-    words += ["--format", format] if format else []
-    words += ["--config", "FILE"] if config else []
-    return words + (["--token-file", "FILE"] if token_file else [])
 
 
 def _remarks(measurement: Mapping[str, Any]) -> list[str]:
