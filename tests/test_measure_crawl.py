@@ -13,13 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from msgspec.structs import replace as replaced
 
 import fedgen
 from fedgen.errors import MeasureError
-from fedgen.federation import Federation
 from fedgen.measure.config import Config, Limits, Rooms
 from fedgen.measure.crawl import Crawled, crawl
 from fedgen.measure.exclusions import Exclusions
@@ -49,7 +47,7 @@ from tests.stub_homeserver import (
     visits_at_once,
 )
 from tests.stub_homeserver import Limits as StubLimits
-from tests.up_to_numbering import shape
+from tests.up_to_numbering import as_federation, shape
 
 FAST = Limits(
     requests_per_second=5000,
@@ -330,15 +328,6 @@ def written(world: World, url: str, folder: Path, limits: Limits = FAST, join: b
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in plain[table].items() if value)]
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def as_federation(members: Mapping[str, frozenset[str]]) -> Federation:
-    users = sorted({user for room in members.values() for user in room})
-    servers = sorted({server_of(user).lower() for user in users})
-    pairs = [(users.index(user), i) for i, room in enumerate(sorted(members)) for user in sorted(members[room])]
-    home = [servers.index(server_of(user).lower()) for user in users]
-    user, room = np.array(pairs).T
-    return Federation.from_pairs(home, user, room)
 
 
 class TestCommand:

@@ -1,6 +1,7 @@
 """Whether two federations are the same but for the numbers of users, servers and rooms."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -43,3 +44,13 @@ def mixed(*columns: np.ndarray) -> np.ndarray:
         found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         found ^= found >> np.uint64(31)
     return found
+
+
+def as_federation(members: Mapping[str, frozenset[str]]) -> Federation:
+    """The federation of rooms whose members are known by name."""
+    users = sorted({user for room in members.values() for user in room})
+    servers = sorted({user.partition(":")[2].lower() for user in users})
+    pairs = [(users.index(user), i) for i, room in enumerate(sorted(members)) for user in sorted(members[room])]
+    home = [servers.index(user.partition(":")[2].lower()) for user in users]
+    user, room = np.array(pairs).T
+    return Federation.from_pairs(home, user, room)

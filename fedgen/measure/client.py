@@ -50,11 +50,12 @@ class RefusedError(MeasureError):
     Attributes:
         status: of HTTP.
         code: Matrix' ``errcode``; empty if it gave none.
+        banned: its words speak of a ban, for which there is no code.
     """
 
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, banned: bool = False) -> None:
         super().__init__(f"the homeserver refuses ({status} {code or 'without a reason'})")
-        self.status, self.code = status, code
+        self.status, self.code, self.banned = status, code, banned
 
 
 class UnansweredError(MeasureError):
@@ -75,6 +76,7 @@ class _Error(msgspec.Struct):
     """The error of an API (Matrix specification, client-server API, "Standard error response")."""
 
     errcode: str = ""
+    error: Any = ""
     retry_after_ms: float | None = None
 
 
@@ -209,14 +211,15 @@ class Client:
                 raise _Again(here=True) from None
         if response.status_code >= 500:
             raise _Again(here=True)
-        code = _error(response).errcode
+        told = _error(response)
+        code = told.errcode
         if code == "M_MISSING_TOKEN":
             raise MeasureError("the homeserver answers only to users; give an access token (docs/measure.md)")
         if code in _EXPIRED:
             raise MeasureError(
                 f"the homeserver does not take the access token ({code}); get a new one; the same command goes on"
             )
-        raise RefusedError(response.status_code, code)
+        raise RefusedError(response.status_code, code, "banned" in str(told.error).lower())
 
     def _asked_to_wait(self, response: httpx.Response) -> float:
         told = [_header_seconds(response.headers.get("Retry-After", "")), (_error(response).retry_after_ms or 0) / 1000]

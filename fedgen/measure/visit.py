@@ -196,12 +196,11 @@ class Visitor:
     async def _turned_away(self, key: str, room: Room, joined: dict[str, Any]) -> Fate:
         """Why a room did not let us in; a ban is an opt-out.
 
-        A homeserver that is in the room says so by its code (Synapse: M_BAD_STATE), another by the room's summary or by
-        our own membership.
+        No code of the API says so: only the words of the refusal do, or the room's summary, or our own membership.
         """
         if joined["failed"] == "unanswered":
             return "unanswered"
-        banned = joined.get("code") == "M_BAD_STATE"
+        banned = bool(joined.get("banned"))
         if not banned and not room.told:
             summary = await self._finder.summary(room.id, room.via)
             banned = any(found.banned for found in summary.rooms)
@@ -225,7 +224,7 @@ class Visitor:
             try:
                 return await ask()
             except RefusedError as error:
-                return {"failed": "refused", "code": error.code}
+                return {"failed": "refused", "banned": error.banned}
             except UnansweredError:
                 return {"failed": "unanswered"}
 
