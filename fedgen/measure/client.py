@@ -16,7 +16,7 @@ import random
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
