@@ -8,13 +8,14 @@ rest was where the truth is known: docs/attendance.md.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fedgen.attendance import Attendance
-from fedgen.errors import UsageError
+from fedgen.errors import InfeasibleError, UsageError
 from fedgen.federation import Federation
 from fedgen.ragged import offsets_of, order_of
 from fitting.analogues import Sizes, borrow
@@ -24,6 +25,8 @@ from fitting.shares import share
 
 if TYPE_CHECKING:
     from fedgen.federation import Integers
+
+_ROW = 70  # bytes a membership, at the peak, where nearly every one is somebody else's
 
 UNMEASURED = ("n", "e", "d")
 """The quantities, of those that have a law, that no attendance holds."""
@@ -81,13 +84,14 @@ def complete(
     Raises:
         UsageError: no attendance.
         InvariantError: an attendance that no federation has.
-        InfeasibleError: a mean that the attendance does not allow.
+        InfeasibleError: a mean that the attendance does not allow, or more memberships than the memory holds.
     """
     if not isinstance(attendance, Attendance):
         raise UsageError(
             f"complete takes an Attendance, not {type(attendance).__name__}; read one with fedgen.read_attendance"
         )
     attendance.check()
+    _check_memory(attendance)
     donor = Model.builtin() if donor is None else donor
     sharing, borrowing, dealing = (
         np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stage,))) for stage in range(3)
@@ -108,3 +112,14 @@ def complete(
         n_rooms=attendance.n_rooms,
     )
     return Completion(federation, donor.digest, rooms_per_user, attendance.users_range)
+
+
+def _check_memory(attendance: Attendance) -> None:
+    # As floats: what a file claims may not fit an integer once it is summed.
+    needed = _ROW * float(attendance.users_per_room.sum(dtype=float))
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InfeasibleError(
+            f"{needed / _ROW:.3g} memberships need about {needed / 2**30:.1f} GiB of memory, this machine has "
+            f"{there / 2**30:.1f}; leave rooms out, or use a machine with more"
+        )

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fedgen.attendance import Attendance
     from fedgen.federation import Floats, Integers
 
-_PRECISION = 24  # bits of a share's weight: with 10^6 servers in a room of 10^5 users sums stay below 2^63
+_PRECISION = 24  # bits of a share's weight; fewer where sums over a room, times its users, would reach 2^62
 _AT_ONCE = 1 << 22
 _HALVINGS = 60
 
@@ -56,8 +56,11 @@ def share(attendance: Attendance, rng: np.random.Generator) -> Integers:
     room = attendance.presence_room
     largest = np.maximum.reduceat(expected, attendance.room_offsets[:-1])
     weight = expected / np.where(largest > 0, largest, 1.0)[room]
+    product = attendance.servers_per_room * beyond.astype(float)
+    precision = min(_PRECISION, 61 - int(np.log2(max(product.max(), 1))))
     # At least 1: a server of no weight at all still has its place where there is nothing else to go by.
-    return 1 + in_proportion(np.maximum(np.rint(np.ldexp(weight, _PRECISION)), 1).astype(np.int64), room, beyond, rng)
+    parts = np.maximum(np.rint(np.ldexp(weight, precision)), 1).astype(np.int64)
+    return 1 + in_proportion(parts, room, beyond, rng)
 
 
 def expected_beyond(attendance: Attendance) -> Floats:

@@ -218,6 +218,14 @@ class TestShares:
         full = replace(SMALL, users_per_room=SMALL.servers_per_room)
         assert share(full, rng()).tolist() == [1] * 6
 
+    def test_large_rooms_do_not_overflow(self) -> None:
+        """A million servers in a room of a million million users: sums stay below 2^63."""
+        servers = 1_000_000
+        room = Attendance(servers, np.array([0, servers]), np.arange(servers), np.array([10**12]))
+        users = share(room, rng())
+        assert users.sum() == 10**12
+        assert users.min() == users.max() == 10**6
+
     def test_servers_of_which_the_same_was_seen_have_the_same_to_expect(self) -> None:
         pair = Attendance(2, np.array([0, 2, 4]), np.array([0, 1, 0, 1]), np.array([6, 12]))
         np.testing.assert_allclose(expected_beyond(pair), [2, 2, 5, 5])
@@ -396,6 +404,11 @@ class TestComplete:
         assert told["donor"] == donor.digest
         assert told["rooms_per_user_given"]
         assert told["fewest_users"] <= told["users"] <= told["most_users"] == teams.n_memberships
+
+    def test_refuses_what_no_memory_holds(self, donor: Model) -> None:
+        for users in (10**12, 2**61):
+            with pytest.raises(InfeasibleError, match=r"memberships need about .* GiB of memory"):
+                complete(replace(SMALL, users_per_room=np.array([users, 1, users])), donor=donor)
 
     def test_takes_nothing_else(self, teams: Federation) -> None:
         with pytest.raises(UsageError, match="takes an Attendance, not Federation"):

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 class Node(Struct, gc=False):
-    """A node weight; ``users`` is a room's."""
+    """A node weight; ``users`` is a room's, bounded so that sums are exact."""
 
     kind: Literal["Server", "Room", "server", "room"]
     id: int | str
-    users: Annotated[int, Meta(ge=0, lt=2**62)] | None = None
+    users: Annotated[int, Meta(ge=0, lt=2**40)] | None = None
 
 
 class Graph(Struct):
