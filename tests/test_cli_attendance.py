@@ -80,6 +80,13 @@ class TestFit:
         assert made.sizes.memberships / made.sizes.users == pytest.approx(2, rel=0.02)
         assert made.provenance["inputs"][str(teams)] == Model.load(teams).digest
 
+    def test_says_where_the_donor_was_assumed_itself(
+        self, attendance: Path, model: Path, tmp_path: Path, capsys: Captured
+    ) -> None:
+        assert run(words("fit", attendance, "-o", tmp_path / "model.json", "--users-like", model)) == 0
+        told = capsys.readouterr().err.splitlines()
+        assert told[0] == f"fedgen: note: {model}: lends users that were assumed themselves"
+
     def test_draws_laws(self, attendance: Path, tmp_path: Path) -> None:
         drawn = tmp_path / "laws"
         assert run(words("fit", attendance, "-o", tmp_path / "model.json", "--plot", drawn, "-q")) == 0

@@ -80,6 +80,8 @@ def _completed(
     if not quiet:
         fewest, most = completion.users_range
         mean = "given" if rooms_per_user is not None else "theirs"
+        if donor.unmeasured:
+            terminal.remark([f"{users_like}: lends users that were assumed themselves"])
         terminal.remark(
             [
                 assumed(completion.unmeasured),
