@@ -84,5 +84,5 @@ images: $(STAMP) ## draw the figures of README anew; FEDGEN_DATA names the folde
 	$(BIN)/python docs/images/make.py
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .synapse demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,7 +32,7 @@ def website(config: Config, user: str) -> str:
     said = config.announcement
     return Template(shipped(TEXT).read_text(encoding="utf-8")).substitute(
         who=said.who,
-        purpose=said.purpose or "its size, its shape, and what load that puts on servers.",
+        purpose=said.purpose or "to learn how such networks are put together, and what load that puts on servers.",
         contact=said.contact,
         room=f", or in {said.room}" if said.room else "",
         marker=config.leave_out.marker,

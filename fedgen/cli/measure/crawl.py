@@ -46,10 +46,10 @@ def crawl(
     token = read_token(asked, config.parent)
     if asked.join and token is None:
         raise UsageError(f"{config}: who joins needs an access token; name its token_file or set FEDGEN_MATRIX_TOKEN")
-    _check_output(output, format, asked.join, force, (config,))
     if dry_run:
         _print_estimate(asked, token, json)
         return
+    _check_output(output, format, asked.join, force, (config,))
     journal = _journal(asked, token, output, quiet)
     try:
         crawled = _crawl(asked, token, journal, quiet)
