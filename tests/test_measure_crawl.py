@@ -19,7 +19,7 @@ from msgspec.structs import replace as replaced
 import fedgen
 from fedgen.errors import MeasureError
 from fedgen.measure.config import Config, Limits, Rooms
-from fedgen.measure.crawl import Crawled, crawl
+from fedgen.measure.crawl import Crawled, about, crawl
 from fedgen.measure.exclusions import Exclusions
 from fedgen.measure.journal import Journal
 from fedgen.measure.pseudonyms import Pseudonyms
@@ -281,6 +281,39 @@ class TestGoingWrong:
             assert stub.joined == []
         assert people(found) == people_of(truth(world).members, journal)
         journal.close()
+
+    def test_an_opt_out_between_two_runs_is_honoured(self, world: World, tmp_path: Path) -> None:
+        """Of a server, a user and a room, whose answers are noted already; patterns cannot be, and that is told."""
+        expected = truth(world).members
+        users = Counter(user for room in expected.values() for user in room)
+        ((bot, _),) = users.most_common(1)
+        server = Counter(server_of(user) for user in users if user != bot).most_common(3)[-1][0]
+        room = max(expected, key=lambda room: (server_of(room) != server, len(expected[room])))
+        with running(world) as stub:
+            config = everything(world, stub.url)
+            journal = Journal.open(tmp_path / "journal", "secret", about(config))
+
+            def halt(stage: str, done: int, total: int) -> None:
+                if stage == "visiting rooms" and done >= 0.8 * total:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                asyncio.run(crawl(config, TOKEN, journal, progress=halt))
+            journal.close()
+            rules = Exclusions(servers=(server,), users=(bot,), rooms=(room,))
+            changed = replaced(config, leave_out=rules)
+            journal = Journal.open(tmp_path / "journal", "secret", about(changed))
+            found = crawled(changed, journal)
+            assert stub.joined == []
+            with pytest.raises(MeasureError, match="new pattern"):
+                crawled(replaced(config, leave_out=Exclusions(stubs=("@_*:*",))), journal)
+            journal.close()
+        names = Pseudonyms.under(journal.key)
+        everybody = {person for one in found.visits for person in one.people}
+        assert names.server(server) not in {person.server for person in everybody}
+        assert names.user(bot) not in {person.user for person in everybody}
+        assert names.room(room) not in people(found)
+        assert len(everybody) > 0.5 * len(users)
 
     def test_its_own_limits_are_kept(self, world: World) -> None:
         limits = Limits(requests_per_second=60, joins_per_minute=600, rooms_at_once=3, backoff_seconds=0.01)

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+RoomId = Annotated[str, Meta(pattern="^!.", max_length=255)]
+"""An id of a room (Matrix specification, appendices, "Common identifier format")."""
+
 
 class Versions(Struct):
     """``GET /versions``: that it is a homeserver."""
@@ -25,7 +28,7 @@ class WhoAmI(Struct):
 class JoinedRooms(Struct):
     """``GET /joined_rooms``."""
 
-    joined_rooms: list[str]
+    joined_rooms: list[RoomId]
 
 
 class Page(Struct):
@@ -46,8 +49,8 @@ class Branch(Struct):
 class Entry(Struct):
     """A room as directories, spaces and summaries tell of it."""
 
-    room_id: str
-    num_joined_members: int | None = None
+    room_id: RoomId
+    num_joined_members: Annotated[int, Meta(ge=0, lt=1 << 40)] | None = None
     canonical_alias: str | None = None
     topic: Any = None
     join_rule: str | None = None
@@ -71,14 +74,14 @@ class Via(Struct):
 class Alias(Struct):
     """``GET /directory/room/{alias}``."""
 
-    room_id: str
+    room_id: RoomId
     servers: list[str]
 
 
 class Joined(Struct):
     """``POST /join/{id or alias}``."""
 
-    room_id: str
+    room_id: RoomId
 
 
 class Members(Struct):

@@ -40,7 +40,8 @@ CLIENT = ("_matrix", "client", "v3")
 _CONNECT_SECONDS = 30.0
 _USUAL_SECONDS = 60.0  # within which all else is answered, or the server that is asked in turn hangs
 _LONGEST_PAUSE = 300.0  # seconds; beyond this more patience is more attempts
-_LONGEST_HOLD = 24 * 3600.0  # a server that asks for more has been told wrong
+_LONGEST_HOLD = 24 * 3600.0  # a server that asks for more, at once or by and by, does not answer
+_LARGEST = 1 << 28  # bytes of an answer, unpacked; a million members are half of that
 _EXPIRED = ("M_UNKNOWN_TOKEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_USER_LOCKED")
 
 
@@ -173,35 +174,43 @@ class Client:
         )
 
     async def _answered(self, question: Question, answer: type[T]) -> T:
-        import httpx
-
+        held = 0.0
         while True:
             if question.joins:
                 await self._joins.turn()
             await self._pace.turn()
-            self.asked += 1
-            try:
-                response = await self._http.request(
-                    question.method,
-                    question.path,
-                    params=question.params,
-                    json=question.body,
-                    timeout=self._patience(question),
-                )
-            except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError):
-                raise _Again(here=True) from None
-            except (httpx.HTTPError, httpx.InvalidURL):
-                raise _Again(here=False) from None
+            response = await self._sent(question)
             if response.status_code != 429:
                 return self._judged(response, answer)
-            self._pace.hold(self._asked_to_wait(response))
+            wait = self._asked_to_wait(response)
+            self._pace.hold(wait)
+            held += wait
+            if held > _LONGEST_HOLD:
+                raise _Again(here=True)
 
-    def _patience(self, question: Question) -> httpx.Timeout:
+    async def _sent(self, question: Question) -> httpx.Response:
+        """The response, whole; its time and size are limited as a whole, too."""
         import httpx
 
-        longest = self._limits.timeout_seconds
-        seconds = longest if question.patient else min(_USUAL_SECONDS, longest)
-        return httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, longest), pool=None)
+        self.asked += 1
+        seconds = self._limits.timeout_seconds
+        if not question.patient:
+            seconds = min(_USUAL_SECONDS, seconds)
+        timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds), pool=None)
+        request = self._http.build_request(
+            question.method, question.path, params=question.params, json=question.body, timeout=timeout
+        )
+        try:
+            async with asyncio.timeout(seconds + _CONNECT_SECONDS):
+                response = await self._http.send(request, stream=True)
+                try:
+                    return await _read(response)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.DecodingError):
+            raise _Again(here=True) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise _Again(here=False) from None
 
     def _judged(self, response: httpx.Response, answer: type[T]) -> T:
         if response.status_code == 200:
@@ -228,6 +237,19 @@ class Client:
     def _pause(self, attempt: int) -> float:
         longest = min(self._limits.backoff_seconds * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
         return random.uniform(longest / 2, longest)
+
+
+async def _read(response: httpx.Response) -> httpx.Response:
+    """A response with its content, as far as that is of a size that can be."""
+    import httpx
+
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > _LARGEST:
+            raise _Again(here=True)
+    headers = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
+    return httpx.Response(response.status_code, headers=headers, content=bytes(content))
 
 
 def _error(response: httpx.Response) -> _Error:

@@ -20,7 +20,7 @@ import msgspec
 from fedgen.errors import MeasureError
 from fedgen.measure.answers import JoinedRooms, Versions, WhoAmI
 from fedgen.measure.client import CLIENT, Client, Question, RefusedError, UnansweredError
-from fedgen.measure.exclusions import Admission, server_of
+from fedgen.measure.exclusions import Admission, is_pattern, server_of
 from fedgen.measure.memory import Memory
 from fedgen.measure.pseudonyms import Pseudonyms
 from fedgen.measure.rooms import Finder, Found, Room, distinct
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from fedgen.measure.config import Config
+    from fedgen.measure.exclusions import Exclusions
     from fedgen.measure.journal import Journal
     from fedgen.progress import Progress
 
@@ -75,9 +76,9 @@ class Stop:
 
 
 def about(config: Config) -> bytes:
-    """What a crawl with a configuration is about; its limits may change from one run to the next."""
+    """What a crawl with a configuration is about; its limits and who is left out may change from run to run."""
     said = msgspec.structs.asdict(config)
-    del said["limits"], said["token_file"], said["announcement"]
+    del said["limits"], said["leave_out"], said["token_file"], said["announcement"]
     return blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).digest()
 
 
@@ -100,6 +101,7 @@ async def crawl(
     async with Client(config.homeserver, token, config.limits, rested=not journal.resumed) as client:
         user = await _introduced(client, config, token, journal)
         rules = config.leave_out if user is None else _with_user(config, user)
+        await _check_rules(config.leave_out, journal)
         admission = Admission(rules, Pseudonyms.under(journal.key))
         began = await journal.once("began", _now)
         finder = Finder(client, journal, admission, config.join)
@@ -132,6 +134,23 @@ async def _now() -> str:
 
 def _with_user(config: Config, user: str) -> Any:
     return msgspec.structs.replace(config.leave_out, users=(*config.leave_out.users, user))
+
+
+async def _check_rules(rules: Exclusions, journal: Journal) -> None:
+    """See that who is left out since another run began can be found among what that run noted.
+
+    Raises:
+        MeasureError: a pattern is new, which pseudonyms cannot be held against.
+    """
+
+    async def patterns() -> list[str]:
+        return [name for names in (rules.servers, rules.users, rules.stubs) for name in names if is_pattern(name)]
+
+    if set(await patterns()) - set(await journal.once("patterns", patterns)):
+        raise MeasureError(
+            "leave_out has a new pattern (* or ?), which cannot be held against what was seen before; write names in full, "
+            "or remove the journal and begin anew"
+        )
 
 
 async def _introduced(client: Client, config: Config, token: str | None, journal: Journal) -> str | None:

@@ -121,6 +121,14 @@ class Admission:
             return "bridged stub"
         return Person(self.names.user(user_id), server)
 
+    def still_in(self, person: Person) -> bool:
+        """Whether somebody who was admitted before is not left out by name now; patterns tell nothing of pseudonyms."""
+        return person.server not in self._servers_by_name and person.user not in self._users_by_name
+
+    def server_still_in(self, server: bytes) -> bool:
+        """The same of a server."""
+        return server not in self._servers_by_name
+
     def of_server(self, name: object) -> bytes | Reason:
         """The pseudonym of a server name, or why it is left out."""
         if not isinstance(name, str) or not name:
@@ -140,6 +148,14 @@ class Admission:
     def _homes(self) -> dict[str, bytes | Reason]:
         """What was found of servers, since millions of users are on thousands of them; in memory only."""
         return {}
+
+    @cached_property
+    def _servers_by_name(self) -> frozenset[bytes]:
+        return frozenset(self.names.server(name) for name in self.rules.servers)
+
+    @cached_property
+    def _users_by_name(self) -> frozenset[bytes]:
+        return frozenset(self.names.user(name) for name in (*self.rules.users, *self.rules.stubs))
 
     @cached_property
     def _servers(self) -> _Test:
@@ -164,6 +180,11 @@ def server_of(identifier: str) -> str | None:
     return server or None
 
 
+def is_pattern(name: str) -> bool:
+    """Whether ``*`` or ``?`` is in it."""
+    return "*" in name or "?" in name
+
+
 class _Test:
     """Whether a name is one of a list or meets one of its patterns."""
 
@@ -175,7 +196,7 @@ class _Test:
 
 
 def _any_of(patterns: Sequence[str]) -> _Test:
-    wild = [pattern for pattern in patterns if "*" in pattern or "?" in pattern]
+    wild = [pattern for pattern in patterns if is_pattern(pattern)]
     exact = frozenset(patterns) - frozenset(wild)
     # [ and ] are letters here: an address of IPv6 is a server's name
     joined = "|".join(translate(pattern.replace("[", "[[]")) for pattern in wild)

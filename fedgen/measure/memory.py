@@ -10,8 +10,9 @@ import secrets
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from fedgen.errors import MeasureError
 from fedgen.measure.answers import Nothing, OptOuts
-from fedgen.measure.client import CLIENT, Question, RefusedError
+from fedgen.measure.client import CLIENT, Question, RefusedError, UnansweredError
 
 if TYPE_CHECKING:
     from fedgen.measure.client import Client
@@ -37,7 +38,7 @@ class Memory:
         """What the account of ``user`` remembers.
 
         Raises:
-            MeasureError: as of the client.
+            MeasureError: as of the client; or it cannot be read, and nobody crawls without knowing who opted out.
         """
         try:
             found = await client.ask(Question("GET", cls._path(user)), OptOuts)
@@ -45,6 +46,10 @@ class Memory:
             if error.status != 404:
                 raise
             found = OptOuts(secrets.token_hex(16), [])
+        except UnansweredError:
+            raise MeasureError(
+                f"the opt-outs that the crawler's account remembers cannot be read; see its account data {TYPE}"
+            ) from None
         return cls(client, user, found.salt, set(found.rooms))
 
     def holds(self, room_id: str) -> bool:

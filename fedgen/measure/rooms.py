@@ -171,11 +171,14 @@ class Finder:
             vias = {child: via for found in pages for child, via in found.vias.items()}
             return self._found(entries, following if following != after else None, host, vias)
 
+        rooms: set[str] = set()
         while True:
             pages.append(await self._once(f"{key} {len(pages)}", ask))
+            known = len(rooms)
+            rooms.update(room.id for room in pages[-1].rooms)
             after = pages[-1].next
-            progress("finding rooms", sum(len(found.rooms) for found in pages), 0)
-            if after is None:
+            progress("finding rooms", len(rooms), 0)
+            if after is None or len(rooms) == known:  # nothing new: the pages go round in circles
                 return pages
 
     async def _summary(self, name: str, via: tuple[str, ...]) -> Found:
@@ -215,8 +218,6 @@ class Finder:
         for raw in entries:
             try:
                 entry = msgspec.convert(raw, Entry)
-                if not entry.room_id.startswith("!"):
-                    raise msgspec.ValidationError
             except msgspec.ValidationError:
                 malformed += 1
                 continue

@@ -98,10 +98,10 @@ class Visitor:
             MeasureError: the crawl cannot go on.
         """
         name = self._admission.names.room(room.id)
-        unwelcome = self._unwelcome(room)
-        if unwelcome:
-            return Visit(name, unwelcome)
         key = name.hex()
+        unwelcome = self._unwelcome(room)
+        if unwelcome:  # since a moment ago, perhaps: another run may have entered it
+            return Visit(name, unwelcome, stayed=self.is_inside(room) and not await self._out(key, room))
         turned_away = await self._entered(key, room)
         if turned_away:
             return Visit(name, turned_away)
@@ -140,18 +140,24 @@ class Visitor:
         if kicked:
             await self._remember(room)
         elif not at_home:
-            left = await self._tried(f"{key} leave", lambda: self._left(room, "leave"))
-            await self._tried(f"{key} forget", lambda: self._left(room, "forget"))
-            stayed = left.get("failed") == "unanswered"  # who is refused is out already: an answer was lost
+            stayed = not await self._out(key, room)
         if marked.get("out"):
             return Visit(name, "opted out: listed or marked", stayed=stayed)
         if kicked:
             return Visit(name, "opted out: kicked or banned")
         if "failed" in found:
             return Visit(name, "unanswered", stayed=stayed)
-        people = tuple(_unpacked(found["people"]))
-        left_out = Counter(found["left_out"])
+        noted = _unpacked(found["people"])
+        people = tuple(filter(self._admission.still_in, noted))
+        left_out = Counter(found["left_out"]) + Counter({"opted out": len(noted) - len(people)})
         return Visit(name, "seen" if people else "nobody left", people, left_out=left_out, stayed=stayed)
+
+    async def _out(self, key: str, room: Room) -> bool:
+        """Leave a room that was entered; whether that worked."""
+        left = await self._tried(f"{key} leave", lambda: self._left(room, "leave"))
+        await self._tried(f"{key} forget", lambda: self._left(room, "forget"))
+        self._journal.mark(f"{key} over")
+        return left.get("failed") != "unanswered"  # who is refused is out already: an answer was lost
 
     async def look(self, room: Room) -> Visit:
         """Visit a room from outside, by its alias.
@@ -176,8 +182,9 @@ class Visitor:
         found = await self._tried(f"{name.hex()} servers", lambda: self._servers(room))
         if "failed" in found:
             return Visit(name, _FAILED[found["failed"]])
-        servers = frozenset(found["servers"])
-        left_out = Counter(found["left_out"])
+        noted = frozenset(found["servers"])
+        servers = frozenset(filter(self._admission.server_still_in, noted))
+        left_out = Counter(found["left_out"]) + Counter({"opted out": len(noted) - len(servers)})
         return Visit(
             name, "seen" if servers and room.users else "nobody left", (), servers, room.users, left_out=left_out
         )
@@ -236,7 +243,8 @@ class Visitor:
     def _joining(self, room: Room) -> Callable[[], Awaitable[dict[str, Any]]]:
         async def ask() -> dict[str, Any]:
             # server_name is what via was called before version 1.12
-            via = {"via": list(room.via), "server_name": list(room.via)}
+            servers = [server for server in room.via if not self._admission.opted_out(server)]
+            via = {"via": servers, "server_name": servers}
             question = Question("POST", (*CLIENT, "join", room.id), via, body={}, joins=True, patient=True)
             await self._client.ask(question, Joined)
             return {}
