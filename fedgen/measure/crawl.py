@@ -148,8 +148,8 @@ async def _check_rules(rules: Exclusions, journal: Journal) -> None:
 
     if set(await patterns()) - set(await journal.once("patterns", patterns)):
         raise MeasureError(
-            "leave_out has a new pattern (* or ?), which cannot be held against what was seen before; write names in full, "
-            "or remove the journal and begin anew"
+            "leave_out has a new pattern (* or ?), which cannot be held against what was seen before; write names in "
+            "full, or remove the journal and begin anew"
         )
 
 
