@@ -18,7 +18,7 @@ from hypothesis import assume, given
 from fedgen.cli.commands import run
 from fedgen.errors import FedgenError, MeasureError
 from fedgen.measure import admin
-from fedgen.measure.client import RefusedError
+from fedgen.measure.client import Question, RefusedError
 from fedgen.measure.exclusions import Admission, Exclusions
 from fedgen.measure.survey import Survey
 from tests.synapse_world import OURS, Room, World, worlds
@@ -36,8 +36,9 @@ class Api:
         self.asked: list[str] = []
         self.before: Callable[[], None] = lambda: None
 
-    async def ask(self, method: str, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
-        return self.answer(method, path, params)
+    async def ask(self, question: Question) -> Mapping[str, Any]:
+        params = {name: str(value) for name, value in (question.params or {}).items()}
+        return self.answer(question.method, question.path, params)
 
     def answer(self, method: str, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         assert method == "GET"
@@ -124,7 +125,7 @@ def test_without_a_marker_topics_are_not_asked() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"rooms": 3, "total_rooms": 1}, {"rooms": [], "total_rooms": "x"}])
 def test_answers_of_something_else(answer: dict[str, Any]) -> None:
-    async def ask(method: str, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ARG001
+    async def ask(question: Question) -> Mapping[str, Any]:  # noqa: ARG001
         return answer
 
     with pytest.raises(MeasureError, match="as no Synapse does"):

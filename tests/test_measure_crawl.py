@@ -402,7 +402,7 @@ class TestCommand:
                 run.send_signal(signal.SIGINT)
                 _, errors = run.communicate(timeout=60)
             assert run.returncode == 1
-            assert "interrupted; no room was left entered" in errors
+            assert "interrupted; go on by the same command" in errors
             assert stub.joined == []
             assert not (tmp_path / "data.json").exists()
             done = finished(command(config, tmp_path / "data.json"))

@@ -12,7 +12,7 @@ import pytest
 from fedgen.cli.commands import run
 from fedgen.measure import admin
 from fedgen.measure.address import read_address
-from fedgen.measure.client import RefusedError
+from fedgen.measure.client import Question, RefusedError
 from fedgen.measure.database import open_database
 from fedgen.measure.exclusions import Admission, Exclusions
 from fedgen.measure.synapse import survey
@@ -49,8 +49,8 @@ def asked(homeserver: Homeserver, user: User, rules: Exclusions | None = None) -
         headers = {"Authorization": f"Bearer {user.token}"}
         async with httpx.AsyncClient(base_url=homeserver.plain_url, headers=headers, trust_env=False) as client:
 
-            async def ask(method: str, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
-                response = await client.request(method, path, params=dict(params))
+            async def ask(question: Question) -> Mapping[str, Any]:
+                response = await client.request(question.method, question.path, params=dict(question.params or {}))
                 if response.status_code != 200:
                     raise RefusedError(response.status_code, response.json().get("errcode", ""))
                 return response.json()  # type: ignore[no-any-return]

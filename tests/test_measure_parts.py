@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 import fedgen.measure.pseudonyms
 from fedgen.errors import FedgenError, MeasureError, OutputError, UsageError
-from fedgen.measure.config import read_config, read_secret_file
+from fedgen.measure.config import read_config
 from fedgen.measure.exclusions import Admission, Exclusions, Person, server_of
 from fedgen.measure.journal import MAGIC, Journal
 from fedgen.measure.pace import Pace
 from fedgen.measure.pseudonyms import SALT, SIZE, Key, Pseudonyms
 from fedgen.measure.sightings import Sightings
+from fedgen.measure.token import TOKEN, read_token
 
 NAMES = Pseudonyms.under(Key(b"k" * 32))
 
@@ -272,13 +273,16 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("old", "new", "said"),
         [
-            ("homeserver =", "homserver =", "has an unknown key `homserver`"),
+            ("homeserver =", "homserver =", "has a key homserver that is not known"),
             ("https://matrix.example.org", "matrix.example.org", "homeserver: is not the address"),
+            ("https://matrix.example.org", "http://127.0.0.1:99999x", "homeserver: is not the address"),
+            ("https://matrix.example.org", "https://[::1", "homeserver: is not the address"),
+            ("list =", '"@somebody:example.org" =', "rooms has a key that is not known"),
             ("https://matrix.example.org", "http://matrix.example.org", "homeserver: would get the access token"),
             ("join = true", 'join = "yes"', "join: expected `bool`"),
             ('"#a:example.org"', '"a:example.org"', r"rooms.list\[0\]: is neither"),
             ('"!b"', '"#b"', r"rooms.list\[1\]: is neither"),
-            ("list =", "lists =", "unknown key `lists`"),
+            ("list =", "lists =", "rooms has a key lists that is not known"),
             ('list = ["#a:example.org", "!b"]', "", "rooms: names nothing"),
             ('who = "We"', "", "announcement.who: is missing"),
             ("[announcement]", "[limits]\nattempts = 0\n[announcement]", "limits.attempts"),
@@ -300,15 +304,23 @@ class TestConfig:
         path.write_text("syt_abc\n")
         path.chmod(0o644)
         with pytest.raises(UsageError, match="chmod 600"):
-            read_secret_file(path, "token_file")
+            read_token(path)
         path.chmod(0o600)
-        assert read_secret_file(path, "token_file") == "syt_abc"
-        path.write_text("two words")
-        with pytest.raises(UsageError, match="one word") as told:
-            read_secret_file(path, "token_file")
-        assert "two" not in str(told.value)
+        assert read_token(path) == "syt_abc"
+        for wrong in ("two words", "", "geheim\N{LATIN SMALL LETTER U WITH DIAERESIS}"):
+            path.write_text(wrong)
+            with pytest.raises(UsageError, match="one word of plain letters") as told:
+                read_token(path)
+            assert "two" not in str(told.value)
+            assert "geheim" not in str(told.value)
         with pytest.raises(FedgenError, match="cannot be read"):
-            read_secret_file(tmp_path / "none", "token_file")
+            read_token(tmp_path / "none")
+
+    def test_a_token_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(TOKEN, " syt_abc\n")
+        assert read_token(None) == "syt_abc"
+        monkeypatch.delenv(TOKEN)
+        assert read_token(None) is None
 
 
 class TestPace:

@@ -173,8 +173,8 @@ class TestSmallWorld:
         )
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
-            "fedgen: error: the homeserver does not take the access token (M_UNKNOWN_TOKEN); get a new one; the same "
-            "command goes on"
+            "fedgen: error: the homeserver does not take the access token (M_UNKNOWN_TOKEN); get a new one, and go on "
+            "by the same command"
         ]
 
 

@@ -281,7 +281,7 @@ class TestExclusions:
     def test_they_are_read(self, tmp_path: Path) -> None:
         (tmp_path / "c.toml").write_text(CONFIG)
         assert read_exclusions(tmp_path / "c.toml") == WORLD.rules
-        (tmp_path / "c.toml").write_text("")
+        (tmp_path / "c.toml").write_text("[leave_out]\n")
         assert read_exclusions(tmp_path / "c.toml") == Exclusions()
 
     @pytest.mark.parametrize(
@@ -290,9 +290,13 @@ class TestExclusions:
             ("a = 1\n[leave_out]\nservers = ['verborgen', 3]", r"c.toml:3: leave_out.servers\[1\]: expected `str`"),
             ("[leave_out]\n\nusers = 'verborgen'", "c.toml:3: leave_out.users: expected `array`"),
             (
-                "\n[leave_out]\nverborgen = 1",
-                "c.toml:2: leave_out has a key that is not known; known are servers, rooms",
+                "\n[leave_out]\n'@verborgen:x' = 1",
+                "c.toml:2: leave_out has a key that is not known",
             ),
+            ("[leaveout]\nservers = ['verborgen']", r"c.toml: has no table \[leave_out\]"),
+            ("[leave_out]\nservers = ['https://verborgen']", r"leave_out.servers\[0\]: is not the name of a server"),
+            ("[leave_out]\nrooms = ['verborgen']", r"leave_out.rooms\[0\]: is not a room id"),
+            ("[leave_out]\nusers = ['verborgen']", r"leave_out.users\[0\]: is not a user id"),
             ("leave_out = 'verborgen'", "c.toml:1: leave_out: expected `object`"),
             ("\n\nverborgen", "c.toml:3: is not TOML"),
         ],

@@ -150,7 +150,7 @@ def progress(quiet: bool) -> Iterator[Progress]:
         if stage not in tasks:
             for task in tasks.values():
                 display.update(task, visible=False)
-            tasks[stage] = display.add_task(stage)
+            tasks[stage] = display.add_task(stage, total=None)
         display.update(tasks[stage], completed=done, total=total or None)
 
     try:
@@ -171,6 +171,8 @@ def _rate_column() -> Any:
         def render(self, task: bars.Task) -> Any:
             from rich.text import Text
 
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+            speed = task.speed or 0.0
+            rate = f"{speed:,.0f}/s" if speed >= 1 else f"{60 * speed:,.1f}/min" if speed else ""
+            return Text(rate, style="progress.data.speed")
 
     return Rate()

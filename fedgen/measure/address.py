@@ -56,12 +56,14 @@ def read_address(dsn: str) -> Address:
         return Address("sqlite", dsn)
     scheme = re.match(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://", dsn)
     if scheme is None:
-        return _keywords(dsn) if re.match(r"\s*[A-Za-z_]+\s*=", dsn) else Address("sqlite", dsn.removeprefix("sqlite:"))
+        if re.match(r"\s*[A-Za-z_]+\s*=", dsn):
+            return _keywords(dsn)
+        return Address("sqlite", dsn.removeprefix("sqlite:").removeprefix("file:"))
     engine = _SCHEMES.get(scheme[1].lower())
     if engine is None:
         raise UsageError(f"DSN: is of a kind that is not known; {_KINDS}")
     if engine == "sqlite":
-        return Address(engine, dsn[scheme.end() :])
+        return Address(engine, re.sub("^/+", "/", dsn[scheme.end() :]))
     return _url(engine, dsn.strip())
 
 

@@ -12,10 +12,9 @@ reading brings nothing new. Which rooms have partial state the API does not tell
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from fedgen.errors import MeasureError
-from fedgen.measure.client import RefusedError
+from fedgen.measure.client import Question, RefusedError
 from fedgen.measure.survey import Survey
 from fedgen.progress import silent
 
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
     from fedgen.measure.survey import RoomReason
     from fedgen.progress import Progress
 
-    Ask = Callable[[str, str, Mapping[str, str]], Awaitable[Mapping[str, Any]]]
-    """Asks by method, quoted path and query; the answer is a JSON object.
+    Ask = Callable[[Question], Awaitable[Mapping[str, Any]]]
+    """Asks a question; the answer is a JSON object.
 
     Raises :class:`~fedgen.measure.client.RefusedError` for what is refused for good, any other MeasureError where there
     is no going on.
     """
 
-_ROOMS = "/_synapse/admin/v1/rooms"
+_ROOMS = ("_synapse", "admin", "v1", "rooms")
 _PAGE = 500
 _READINGS = 5  # of the list, before it is taken as it is
 _ODD = "the homeserver answers as no Synapse does; give the address where it serves /_synapse/admin"
@@ -104,15 +103,14 @@ def _reason(admission: Admission, room_id: str, entry: Mapping[str, Any]) -> Roo
 
 async def _members(ask: Ask, admission: Admission, room_id: str) -> tuple[RoomReason | None, list[object]]:
     """The members of a room, or why it is left out after all."""
-    path = f"{_ROOMS}/{quote(room_id, safe='')}"
     try:
         if admission.rules.marker:
-            details = await _asked(ask, path, {})
+            details = await _asked(ask, (*_ROOMS, room_id))
             if "topic" not in details:  # an old Synapse: who knows what the room says?
                 return "said nothing readable", []
             if admission.opted_out_room(topic=details["topic"]):
                 return "opted out", []
-        members = (await _asked(ask, f"{path}/members", {})).get("members")
+        members = (await _asked(ask, (*_ROOMS, room_id, "members"))).get("members")
     except RefusedError as error:
         if error.status != 404:
             raise
@@ -122,9 +120,9 @@ async def _members(ask: Ask, admission: Admission, room_id: str) -> tuple[RoomRe
     return None, members
 
 
-async def _asked(ask: Ask, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+async def _asked(ask: Ask, path: tuple[str, ...], params: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     try:
-        return await ask("GET", path, params)
+        return await ask(Question("GET", path, params))
     except RefusedError as error:
         refused = error
     if refused.status == 401:

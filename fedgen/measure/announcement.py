@@ -11,7 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import MeasureError
-from fedgen.measure.answers import Joined, WhoAmI
+from fedgen.measure.answers import Joined
 from fedgen.measure.client import CLIENT, Client, Question, RefusedError, UnansweredError
 from fedgen.measure.exclusions import server_of
 from fedgen.shipped import shipped
@@ -19,7 +19,8 @@ from fedgen.shipped import shipped
 if TYPE_CHECKING:
     from fedgen.measure.config import Config
 
-TEXT = "measure/announcement.md"
+JOINING, LOOKING = "measure/announcement.md", "measure/announcement-without-joining.md"
+"""The texts."""
 
 
 def website(config: Config, user: str) -> str:
@@ -29,13 +30,14 @@ def website(config: Config, user: str) -> str:
         config: with its announcement.
         user: whom people will see in their rooms.
     """
-    said = config.announcement
-    return Template(shipped(TEXT).read_text(encoding="utf-8")).substitute(
+    said, marker = config.announcement, config.leave_out.marker
+    template = shipped(JOINING if config.join else LOOKING).read_text(encoding="utf-8")
+    return Template(template).substitute(
         who=said.who,
         purpose=said.purpose or "to learn how such networks are put together, and what load that puts on servers.",
         contact=said.contact,
         room=f", or in {said.room}" if said.room else "",
-        marker=config.leave_out.marker,
+        topic=f"write `{marker}` into its topic" if marker else "write to us",
         user=user,
     )
 
@@ -47,19 +49,21 @@ async def who_am_i(config: Config, token: str) -> str:
         MeasureError: there is no homeserver, or it does not take the token.
     """
     async with Client(config.homeserver, token, config.limits) as client:
-        return (await client.ask(Question("GET", (*CLIENT, "account", "whoami")), WhoAmI)).user_id
+        return await client.who_am_i()
 
 
-async def open_room(config: Config, token: str) -> None:
-    """Create the announcement room: public, under the alias of the configuration, with the text as its first message.
+async def open_room(config: Config, token: str, text: str) -> bool:
+    """Create the announcement room, public, under the alias of the configuration, with the text as its first message.
+
+    Returns:
+        Whether it was made; False: a room of that alias is there.
 
     Raises:
-        MeasureError: the homeserver refuses, as where the alias is taken or is another server's.
+        MeasureError: the homeserver refuses, as where the alias is another server's.
     """
     said = config.announcement
     async with Client(config.homeserver, token, config.limits) as client:
-        user = (await client.ask(Question("GET", (*CLIENT, "account", "whoami")), WhoAmI)).user_id
-        if server_of(said.room) != server_of(user):
+        if server_of(said.room) != server_of(await client.who_am_i()):
             raise MeasureError("announcement.room is an alias of another server; give one of the crawler's own")
         body = {
             "preset": "public_chat",
@@ -70,13 +74,15 @@ async def open_room(config: Config, token: str) -> None:
         }
         try:
             room = (await client.ask(Question("POST", (*CLIENT, "createRoom"), body=body), Joined, attempts=1)).room_id
-            text = {"msgtype": "m.text", "body": website(config, user)}
             path = (*CLIENT, "rooms", room, "send", "m.room.message", secrets.token_hex(8))
-            await client.ask(Question("PUT", path, body=text), dict[str, Any])
+            await client.ask(Question("PUT", path, body={"msgtype": "m.text", "body": text}), dict[str, Any])
         except RefusedError as error:
+            if error.code == "M_ROOM_IN_USE":
+                return False
             raise MeasureError(
                 f"the announcement room cannot be made ({error.code or error.status}); choose another alias, or make "
                 "the room by hand"
             ) from None
         except UnansweredError:
             raise MeasureError("the homeserver does not say whether the room was made; look for its alias") from None
+    return True

@@ -13,6 +13,10 @@ RoomId = Annotated[str, Meta(pattern="^!.", max_length=255)]
 """An id of a room (Matrix specification, appendices, "Common identifier format")."""
 
 
+Batch = Annotated[str, Meta(max_length=4096)]
+"""Where the next page begins."""
+
+
 class Versions(Struct):
     """``GET /versions``: that it is a homeserver."""
 
@@ -35,7 +39,7 @@ class Page(Struct):
     """``GET /publicRooms``: a page of a directory; its entries are :class:`Entry`, checked one by one."""
 
     chunk: list[Any]
-    next_batch: str | None = None
+    next_batch: Batch | None = None
     total_room_count_estimate: int | None = None
 
 
@@ -43,7 +47,7 @@ class Branch(Struct):
     """``GET /rooms/{id}/hierarchy``: a page of a space, the space itself first; entries as of :class:`Page`."""
 
     rooms: list[Any]
-    next_batch: str | None = None
+    next_batch: Batch | None = None
 
 
 class Entry(Struct):
@@ -51,7 +55,7 @@ class Entry(Struct):
 
     room_id: RoomId
     num_joined_members: Annotated[int, Meta(ge=0, lt=1 << 40)] | None = None
-    canonical_alias: str | None = None
+    canonical_alias: Annotated[str, Meta(max_length=255)] | None = None
     topic: Any = None
     join_rule: str | None = None
     membership: str | None = None
@@ -90,24 +94,22 @@ class Members(Struct):
     joined: dict[str, Any]
 
 
-class Member(Struct):
-    """``GET /rooms/{id}/state/m.room.member/{user}``."""
+class Membership(Struct):
+    """The content of ``m.room.member``."""
 
     membership: str
 
 
-class Topic(Struct):
-    """``GET /rooms/{id}/state/m.room.topic``."""
+class Member(Struct):
+    """``GET /rooms/{id}/state/m.room.member/{user}?format=event``: the event, or its content by older homeservers."""
 
-    topic: Any = None
+    membership: str = ""
+    content: Membership | None = None
+    sender: str | None = None
 
 
 class OptOuts(Struct):
     """The account data in which opt-outs are remembered (:mod:`fedgen.measure.memory`)."""
 
-    salt: Annotated[str, Meta(min_length=16, max_length=64)]
+    salt: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     rooms: list[str]
-
-
-class Nothing(Struct):
-    """An empty object, or one whose content is of no interest."""

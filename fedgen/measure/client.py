@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
@@ -22,10 +23,11 @@ from urllib.parse import quote
 import msgspec
 
 from fedgen.errors import MeasureError
+from fedgen.measure.answers import WhoAmI
 from fedgen.measure.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     import httpx
@@ -42,6 +44,7 @@ _USUAL_SECONDS = 60.0  # within which all else is answered, or the server that i
 _LONGEST_PAUSE = 300.0  # seconds; beyond this more patience is more attempts
 _LONGEST_HOLD = 24 * 3600.0  # a server that asks for more, at once or by and by, does not answer
 _LARGEST = 1 << 28  # bytes of an answer, unpacked; a million members are half of that
+_CODE = re.compile("[A-Z][A-Z_.]{0,63}")
 _EXPIRED = ("M_UNKNOWN_TOKEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_USER_LOCKED")
 
 
@@ -74,11 +77,11 @@ class _Again(Exception):  # noqa: N818  no error: it is tried again
 
 
 class _Error(msgspec.Struct):
-    """The error of an API (Matrix specification, client-server API, "Standard error response")."""
+    """The error of an API (Matrix specification, client-server API, "Standard error response"); anything may be odd."""
 
-    errcode: str = ""
+    errcode: Any = ""
     error: Any = ""
-    retry_after_ms: float | None = None
+    retry_after_ms: Any = None
 
 
 @dataclass(frozen=True)
@@ -110,27 +113,52 @@ class Question:
 class Client:
     """Asks one homeserver; an asynchronous context.
 
+    Args:
+        homeserver: its address.
+        token: of the user on whose behalf; None: of nobody.
+        limits: of the client itself.
+        resumed_after: for how many seconds an earlier run was told to wait still; None: there was none.
+        on_hold: told for how many seconds everything waits.
+
     Attributes:
         asked: requests sent so far, those that are tried again included.
     """
 
-    def __init__(self, homeserver: str, token: str | None, limits: Limits, *, rested: bool = True) -> None:
+    def __init__(
+        self,
+        homeserver: str,
+        token: str | None,
+        limits: Limits,
+        *,
+        resumed_after: float | None = None,
+        on_hold: Callable[[float], None] | None = None,
+    ) -> None:
         import httpx
 
-        for name in ("httpx", "httpcore"):  # they log addresses, which hold identifiers
-            logging.getLogger(name).disabled = True
+        for name in ("httpx", "httpcore"):  # they and those below them log addresses, which hold identifiers
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = [logging.NullHandler()], False
         self.asked = 0
         self._met = False  # whether it ever answered
         self._limits = limits
         self._pace = Pace(1.0 / limits.requests_per_second)
         self._joins = Pace(60.0 / limits.joins_per_minute)
-        for pace in () if rested else (self._pace, self._joins):  # another run may have asked a moment ago
-            pace.hold(pace.interval)
-        self._http = httpx.AsyncClient(
-            base_url=homeserver.rstrip("/"),
-            headers={"User-Agent": _user_agent(), **({"Authorization": f"Bearer {token}"} if token else {})},
-            follow_redirects=False,  # another host would get the token
-        )
+        self._on_hold = on_hold
+        if resumed_after is not None:  # another run may have asked a moment ago, or been told to wait
+            self._joins.hold(self._joins.interval)
+            self._pace.hold(max(self._pace.interval, resumed_after))
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=homeserver.rstrip("/"),
+                headers={"User-Agent": _user_agent(), **({"Authorization": f"Bearer {token}"} if token else {})},
+                follow_redirects=False,  # another host would get the token
+                trust_env=homeserver.startswith("https:"),  # or a proxy would
+            )
+        except (OSError, ValueError):
+            raise MeasureError(
+                "the certificates or the proxy that the environment names (SSL_CERT_FILE, HTTPS_PROXY, ...) cannot be "
+                "used; mend or unset them"
+            ) from None
 
     async def __aenter__(self) -> Client:
         return self
@@ -139,6 +167,10 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+
+    async def who_am_i(self) -> str:
+        """The id of the user that the token belongs to; errors as of :meth:`ask`."""
+        return (await self.ask(Question("GET", (*CLIENT, "account", "whoami")), WhoAmI)).user_id
 
     async def ask(self, question: Question, answer: type[T], *, attempts: int | None = None) -> T:
         """The answer to a question, in the shape that it has to have.
@@ -169,21 +201,21 @@ class Client:
         if here:
             raise UnansweredError
         raise MeasureError(
-            "the homeserver cannot be reached; check its address and certificate, and that it runs; the same command "
-            "goes on"
+            "the homeserver cannot be reached; check its address and certificate and that it runs, and go on by the "
+            "same command"
         )
 
     async def _answered(self, question: Question, answer: type[T]) -> T:
         held = 0.0
         while True:
-            if question.joins:
-                await self._joins.turn()
-            await self._pace.turn()
+            await (self._joins.turn(self._pace) if question.joins else self._pace.turn())
             response = await self._sent(question)
             if response.status_code != 429:
                 return self._judged(response, answer)
             wait = self._asked_to_wait(response)
             self._pace.hold(wait)
+            if self._on_hold is not None:
+                self._on_hold(wait)
             held += wait
             if held > _LONGEST_HOLD:
                 raise _Again(here=True)
@@ -197,42 +229,46 @@ class Client:
         if not question.patient:
             seconds = min(_USUAL_SECONDS, seconds)
         timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds), pool=None)
-        request = self._http.build_request(
-            question.method, question.path, params=question.params, json=question.body, timeout=timeout
-        )
         try:
+            request = self._http.build_request(
+                question.method, question.path, params=question.params, json=question.body, timeout=timeout
+            )
             async with asyncio.timeout(seconds + _CONNECT_SECONDS):
                 response = await self._http.send(request, stream=True)
                 try:
                     return await _read(response)
                 finally:
                     await response.aclose()
-        except (TimeoutError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.DecodingError):
-            raise _Again(here=True) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except httpx.InvalidURL:  # an identifier too long for any address
+            raise RefusedError(414, "") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError):
             raise _Again(here=False) from None
+        except (TimeoutError, httpx.HTTPError):
+            raise _Again(here=True) from None
 
     def _judged(self, response: httpx.Response, answer: type[T]) -> T:
         if response.status_code == 200:
             try:
                 return msgspec.json.decode(response.content, type=answer)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise _Again(here=True) from None
         if response.status_code >= 500:
             raise _Again(here=True)
         told = _error(response)
-        code = told.errcode
+        code = told.errcode if isinstance(told.errcode, str) and _CODE.fullmatch(told.errcode) else ""
         if code == "M_MISSING_TOKEN":
             raise MeasureError("the homeserver answers only to users; give an access token (docs/measure.md)")
         if code in _EXPIRED:
             raise MeasureError(
-                f"the homeserver does not take the access token ({code}); get a new one; the same command goes on"
+                f"the homeserver does not take the access token ({code}); get a new one, and go on by the same command"
             )
         raise RefusedError(response.status_code, code, "banned" in str(told.error).lower())
 
     def _asked_to_wait(self, response: httpx.Response) -> float:
-        told = [_header_seconds(response.headers.get("Retry-After", "")), (_error(response).retry_after_ms or 0) / 1000]
-        return min(max(*told, self._limits.backoff_seconds), _LONGEST_HOLD)
+        milliseconds = _error(response).retry_after_ms
+        told = milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0
+        header = _header_seconds(response.headers.get("Retry-After", ""))
+        return min(max(told, header, self._limits.backoff_seconds), _LONGEST_HOLD)
 
     def _pause(self, attempt: int) -> float:
         longest = min(self._limits.backoff_seconds * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
@@ -255,7 +291,7 @@ async def _read(response: httpx.Response) -> httpx.Response:
 def _error(response: httpx.Response) -> _Error:
     try:
         return msgspec.json.decode(response.content, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Error()
 
 

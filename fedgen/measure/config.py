@@ -5,26 +5,19 @@ Its errors name fields, never what stands in them.
 
 from __future__ import annotations
 
-import os
-import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
 
 from fedgen.errors import UsageError
-from fedgen.measure.exclusions import Exclusions, server_of
-from fedgen.statistics.toml_lines import syntax_error
+from fedgen.measure.exclusions import Exclusions, problems, server_of
+from fedgen.measure.toml_table import read_table, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-TOKEN = "FEDGEN_MATRIX_TOKEN"
-"""The environment variable of the access token."""
-SECRET = "FEDGEN_MEASURE_SECRET"
-"""The environment variable of the secret that the key of the pseudonyms is derived from; default: the token."""
 
 
 class Rooms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,12 +98,9 @@ def read_config(path: Path) -> Config:
     Raises:
         UsageError: says which field is wrong, and what it takes.
     """
-    try:
-        config = msgspec.convert(read_toml(path), Config)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {_plain(str(error))}; the keys are in docs/measure.md") from None
+    config = read_table(path, Config)
     if config.rooms.file:
-        lines = _read(path.parent / config.rooms.file, "rooms.file").splitlines()
+        lines = read_text(path.parent / config.rooms.file).splitlines()
         listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("//")]
         config = msgspec.structs.replace(
             config, rooms=msgspec.structs.replace(config.rooms, list=(*config.rooms.list, *listed), file="")
@@ -120,68 +110,18 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """What a file of TOML holds.
-
-    Raises:
-        UsageError: it cannot be read, or is no TOML; with the line.
-    """
-    import tomllib
-
-    text = _read(path, "the configuration")
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{path}:{syntax_error(str(error), text)[0]}: is not TOML; mend the line") from None
-
-
-def read_token(config: Config, folder: Path) -> str | None:
-    """The access token, from its file or the environment; None if there is neither.
-
-    Raises:
-        UsageError: the file cannot be read, holds no token, or others may read it too.
-    """
-    if not config.token_file:
-        return os.environ.get(TOKEN, "").strip() or None
-    return read_secret_file(folder / config.token_file, "token_file")
-
-
-def read_secret_file(path: Path, what: str) -> str:
-    """The one line of a file that nobody else may read.
-
-    Raises:
-        UsageError: it cannot be read, is not one line, or others may read it too.
-    """
-    text = _read(path, what).strip()
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path}: {what} can be read by others than its owner; chmod 600 it, and get a new token")
-    if not text or len(text.split()) != 1:
-        raise UsageError(f"{path}: {what} is not one word on one line; put nothing but the token in it")
-    return text
-
-
-def _read(path: Path, what: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {what} cannot be read ({error.strerror or 'error'}); check the path") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: {what} is not UTF-8; convert the file") from None
-
-
-def _plain(message: str) -> str:
-    """What msgspec says of a field, with the field first; it never quotes a value."""
-    what, _, where = message.partition(" - at `$.")
-    name = where.rstrip("`") or "the file"
-    return f"{name}: {what[:1].lower()}{what[1:]}".replace("object contains unknown field", "has an unknown key")
-
-
 def _problems(config: Config) -> Iterable[tuple[str, str]]:
     """What is wrong with a configuration, by field."""
-    parts = urlsplit(config.homeserver)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(config.homeserver)
+        plain = parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        odd = bool(parts.username or parts.query or parts.fragment or (parts.port or 1) < 1)
+        if parts.scheme not in ("http", "https") or not parts.hostname or odd:
+            raise ValueError
+    except ValueError:
         yield "homeserver", "is not the address of a client-server API; give https://NAME"
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return
+    if plain:
         yield "homeserver", "would get the access token unencrypted; give https://NAME"
     rooms = config.rooms
     if not (rooms.list or rooms.directories or rooms.spaces):
@@ -193,6 +133,8 @@ def _problems(config: Config) -> Iterable[tuple[str, str]]:
     for i, server in enumerate(rooms.directories):
         if not server or any(letter in server for letter in "/ !#@"):
             yield f"rooms.directories[{i}]", "is not the name of a server"
+    for field_, problem in problems(config.leave_out):
+        yield f"leave_out.{field_}", problem
     limits = config.limits
     for name in ("requests_per_second", "joins_per_minute", "timeout_seconds", "backoff_seconds"):
         if not 0 < getattr(limits, name) < float("inf"):
@@ -200,6 +142,11 @@ def _problems(config: Config) -> Iterable[tuple[str, str]]:
     for name in ("rooms_at_once", "attempts"):
         if getattr(limits, name) < 1:
             yield f"limits.{name}", "is not a whole number from 1 up"
+    said = config.announcement
+    if said.website and not said.website.startswith(("https://", "http://")):
+        yield "announcement.website", "is not the address of a page; give https://..."
+    if said.room and not (said.room.startswith("#") and server_of(said.room)):
+        yield "announcement.room", "is not an alias (#name:server)"
     if config.join:
         for name in ("who", "contact", "website"):
             if not getattr(config.announcement, name).strip():

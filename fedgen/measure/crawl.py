@@ -13,22 +13,25 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from time import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from fedgen.errors import MeasureError
-from fedgen.measure.answers import JoinedRooms, Versions, WhoAmI
+from fedgen.measure.answers import JoinedRooms, Versions
 from fedgen.measure.client import CLIENT, Client, Question, RefusedError, UnansweredError
 from fedgen.measure.exclusions import Admission, is_pattern, server_of
 from fedgen.measure.memory import Memory
 from fedgen.measure.pseudonyms import Pseudonyms
 from fedgen.measure.rooms import Finder, Found, Room, distinct
+from fedgen.measure.stop import Stop, StoppedError
 from fedgen.measure.visit import Visit, Visitor
+from fedgen.measure.welcome import Welcome
 from fedgen.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from fedgen.measure.config import Config
     from fedgen.measure.exclusions import Exclusions
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from fedgen.progress import Progress
 
 T = TypeVar("T")
+_LONG = 5.0  # seconds of waiting that the next run has to know of, if this one is killed
 _GREETINGS = 3  # attempts to find a homeserver where one should be
 
 
@@ -47,32 +51,18 @@ class Crawled:
         visits: to each room that was found.
         lookups: the rooms of the list and the pages of directories and spaces, by what became of them.
         malformed: entries of directories and spaces that made no sense.
+        at_home: rooms among them in which the user was before, and stays.
+        remembered: the account of the user holds all opt-outs by kick or ban.
         began, ended: ISO 8601.
-        asked: requests sent by this run.
     """
 
     visits: tuple[Visit, ...]
     lookups: Counter[str]
     malformed: int
+    at_home: int
+    remembered: bool
     began: str
     ended: str
-    asked: int
-
-
-class Stop:
-    """Whether the crawl is to end as soon as it politely can: rooms that were entered are left first."""
-
-    def __init__(self) -> None:
-        self.asked_for = False
-
-    def check(self) -> None:
-        """Nothing, or the end.
-
-        Raises:
-            MeasureError: it was asked for.
-        """
-        if self.asked_for:
-            raise MeasureError("interrupted; no room was left entered, and the same command goes on from here")
 
 
 def about(config: Config) -> bytes:
@@ -82,8 +72,18 @@ def about(config: Config) -> bytes:
     return blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).digest()
 
 
+def _unheard(lookups: Counter[str], rooms: int) -> None:
+    """Nobody wants to know."""
+
+
 async def crawl(
-    config: Config, token: str | None, journal: Journal, *, progress: Progress = silent, stop: Stop | None = None
+    config: Config,
+    token: str | None,
+    journal: Journal,
+    *,
+    progress: Progress = silent,
+    stop: Stop | None = None,
+    on_found: Callable[[Counter[str], int], None] = _unheard,
 ) -> Crawled:
     """Find the rooms of a configuration and visit them.
 
@@ -93,47 +93,96 @@ async def crawl(
         journal: of this crawl; not forgotten here, as its answers are not written yet.
         progress: told about rooms.
         stop: looked at before each room.
+        on_found: told, before any room is visited, what became of the look-ups, and how many rooms there are.
 
     Raises:
         MeasureError: the crawl cannot go on; the journal has what was answered so far.
     """
     stop = stop or Stop()
-    async with Client(config.homeserver, token, config.limits, rested=not journal.resumed) as client:
+    held_until = journal.noted("held until")
+    async with Client(
+        config.homeserver,
+        token,
+        config.limits,
+        resumed_after=max(float(held_until or 0) - time(), 0.0) if journal.resumed else None,
+        on_hold=lambda seconds: journal.note("held until", time() + seconds) if seconds > _LONG else None,
+    ) as client:
         user = await _introduced(client, config, token, journal)
-        rules = config.leave_out if user is None else _with_user(config, user)
         await _check_rules(config.leave_out, journal)
-        admission = Admission(rules, Pseudonyms.under(journal.key))
-        began = await journal.once("began", _now)
-        finder = Finder(client, journal, admission, config.join)
+        names = Pseudonyms.under(journal.key)
         memory = await Memory.recalled(client, user) if user is not None else None
-        visitor = Visitor(client, journal, admission, finder, memory, user, await _at_home(client, journal, config))
-        found = await _found(config, finder, visitor, progress, stop)
-        rooms = distinct(room for one in found for room in one.rooms)
-        rooms.sort(key=lambda room: not visitor.is_inside(room))  # rooms that were not left come first
-        visits: list[Visit] = []
-
-        async def visit(room: Room) -> None:
-            visits.append(await (visitor.join(room) if config.join else visitor.look(room)))
-            progress("visiting rooms", len(visits), len(rooms))
-
-        progress("visiting rooms", 0, len(rooms))
-        await _side_by_side(rooms, lambda room: room.servers, visit, config.limits.rooms_at_once, stop)
+        by_alias = Finder(client, journal, Welcome(Admission(config.leave_out, names), memory), config.join)
+        welcome = Welcome(Admission(await _rules(config.leave_out, user, by_alias), names), memory)
+        finder = Finder(client, journal, welcome, config.join)
+        at_home = await _at_home(client, journal) if config.join else frozenset()
+        visitor = Visitor(client, journal, finder, welcome, user, at_home)
+        began = await journal.once("began", _now)
+        rooms: list[Room] = []
+        try:
+            found = await _found(config, finder, visitor, rooms, progress, stop)
+            rooms[:] = distinct(rooms)
+            on_found(Counter(one.failed or "answered" for one in found), len(rooms))
+            visits = await _visits(rooms, visitor, config, progress, stop)
+        except StoppedError:
+            for room in filter(visitor.is_inside, rooms):
+                await visitor.withdraw(room)
+            raise
+        if memory is not None:
+            await memory.keep()
         return Crawled(
             tuple(sorted(visits, key=lambda one: one.room)),
             Counter(one.failed or "answered" for one in found),
             sum(one.malformed for one in found),
+            len(at_home & {room.id for room in rooms}),
+            memory is None or memory.kept,
             began,
             await _now(),
-            client.asked,
         )
+
+
+async def _visits(
+    rooms: Sequence[Room], visitor: Visitor, config: Config, progress: Progress, stop: Stop
+) -> list[Visit]:
+    """Visit all rooms: first what is noted already, then rooms that were not left, then the others."""
+    visits: list[Visit] = []
+
+    async def visit(room: Room) -> None:
+        visits.append(await (visitor.join(room) if config.join else visitor.look(room)))
+        progress("visiting rooms", len(visits), len(rooms))
+
+    progress("visiting rooms", 0, len(rooms))
+    noted = [room for room in rooms if visitor.is_over(room)]
+    others = [room for room in rooms if not visitor.is_over(room)]
+    for room in noted:
+        await visit(room)
+    others.sort(key=lambda room: not visitor.is_inside(room))
+    await _side_by_side(others, lambda room: room.servers, visit, config.limits.rooms_at_once, stop)
+    return visits
 
 
 async def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _with_user(config: Config, user: str) -> Any:
-    return msgspec.structs.replace(config.leave_out, users=(*config.leave_out.users, user))
+async def _rules(rules: Exclusions, user: str | None, finder: Finder) -> Exclusions:
+    """Who is left out, with the ids of rooms that are listed by an alias, and the crawler's own user.
+
+    Raises:
+        MeasureError: what room an alias names cannot be known.
+    """
+    ids = []
+    for i, name in enumerate(rules.rooms):
+        if not name.startswith("#") or is_pattern(name):
+            continue
+        try:
+            ids.append(await finder.resolve(name))
+        except UnansweredError:
+            raise MeasureError(
+                f"leave_out.rooms[{i}]: what room this alias names cannot be asked now; give the id of the room too"
+            ) from None
+    return msgspec.structs.replace(
+        rules, rooms=(*rules.rooms, *filter(None, ids)), users=(*rules.users, *([user] if user else []))
+    )
 
 
 async def _check_rules(rules: Exclusions, journal: Journal) -> None:
@@ -169,7 +218,14 @@ async def _introduced(client: Client, config: Config, token: str | None, journal
     await journal.once("greeted", greeted)
     if token is None:
         return None
-    user = (await client.ask(Question("GET", (*CLIENT, "account", "whoami")), WhoAmI)).user_id
+    user = await client.who_am_i()
+    ours = Pseudonyms.under(journal.key).user(user)
+
+    async def known_as() -> bytes:
+        return ours
+
+    if await journal.once("user", known_as) != ours:
+        raise MeasureError("the journal is of a crawl by another user; give that one's token, or name another output")
 
     async def named() -> bool:
         name = f"{config.announcement.who} ({config.announcement.website})"
@@ -182,17 +238,19 @@ async def _introduced(client: Client, config: Config, token: str | None, journal
     return user
 
 
-async def _at_home(client: Client, journal: Journal, config: Config) -> frozenset[str]:
+async def _at_home(client: Client, journal: Journal) -> frozenset[str]:
     """The rooms in which the crawler's user was before it crawled."""
 
     async def ask() -> list[str]:
         return (await client.ask(Question("GET", (*CLIENT, "joined_rooms")), JoinedRooms)).joined_rooms
 
-    return frozenset(await journal.once("at home", ask)) if config.join else frozenset()
+    return frozenset(await journal.once("at home", ask))
 
 
-async def _found(config: Config, finder: Finder, visitor: Visitor, progress: Progress, stop: Stop) -> list[Found]:
-    """The rooms of the list, of directories and of spaces."""
+async def _found(
+    config: Config, finder: Finder, visitor: Visitor, rooms: list[Room], progress: Progress, stop: Stop
+) -> list[Found]:
+    """The rooms of the list, of directories and of spaces; ``rooms`` grows by them."""
     listed = dict.fromkeys(config.rooms.list)
     aliases = [name for name in listed if name.startswith("#")]
     summaries: dict[str, Found] = {}
@@ -206,20 +264,23 @@ async def _found(config: Config, finder: Finder, visitor: Visitor, progress: Pro
     known = {room.id for one in summaries.values() for room in one.rooms}
     ids = [name for name in listed if name not in summaries and name not in known]
     await _side_by_side(ids, _bothered, look_up, at_once, stop)
-    found = [
-        summaries[name] for name in listed if name in summaries
-    ]  # in an order that does not depend on who answered first
+    found = []
+
+    def add(more: Iterable[Found]) -> None:
+        for one in more:
+            found.append(one)
+            rooms.extend(one.rooms)
+
+    add(summaries[name] for name in listed if name in summaries)  # in an order that no answer's time changes
     for server in dict.fromkeys(config.rooms.directories):
-        stop.check()
-        found += await finder.directory(server, progress)
+        add(await finder.directory(server, progress, stop))
     for name in dict.fromkeys(config.rooms.spaces):
-        stop.check()
-        found += await finder.space(name, visitor.enter if config.join else None, progress)
+        add(await finder.space(name, visitor.enter if config.join else None, progress, stop))
     return found
 
 
 def _bothered(name: str) -> frozenset[str]:
-    return frozenset(filter(None, [server_of(name)]))
+    return frozenset(server.lower() for server in (server_of(name),) if server)
 
 
 async def _side_by_side(
@@ -234,19 +295,19 @@ async def _side_by_side(
     Raises:
         MeasureError: that of the first that fails, or that it was stopped.
     """
-    waiting = deque(items)
+    waiting = deque((item, servers(item)) for item in items)
     busy: dict[asyncio.Future[None], frozenset[str]] = {}
     try:
         while (waiting and not stop.asked_for) or busy:
             bothered = set().union(*busy.values())
-            later: list[T] = []
+            later: list[tuple[T, frozenset[str]]] = []
             while waiting and len(busy) < at_once and not stop.asked_for:
-                item = waiting.popleft()
-                if servers(item) & bothered:
-                    later.append(item)
+                item, bothers = waiting.popleft()
+                if bothers & bothered:
+                    later.append((item, bothers))
                 else:
-                    busy[asyncio.ensure_future(work(item))] = servers(item)
-                    bothered |= servers(item)
+                    busy[asyncio.ensure_future(work(item))] = bothers
+                    bothered |= bothers
             waiting.extendleft(reversed(later))
             done, _ = await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

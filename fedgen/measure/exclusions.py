@@ -18,16 +18,21 @@ import msgspec
 from msgspec import Struct
 
 from fedgen.errors import UsageError
-from fedgen.statistics.toml_lines import Lines, syntax_error
+from fedgen.measure.toml_table import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from fedgen.measure.pseudonyms import Pseudonyms
 
 MARKER = "MRS-noindex:true-MRS"
 """What a room's topic says if the room is not to be listed, of the room directory matrixrooms.info; any case."""
+
+_SERVER = re.compile(r"[A-Za-z0-9.*?_-]+(:[0-9*?]+)?|\[[0-9A-Fa-f:.*?]+\](:[0-9*?]+)?")
+_ROOM = re.compile(r"![^\s]+|#[^\s]*:[^\s]+|#?\*")
+_USER = re.compile(r"@[^\s]*:[^\s]+|@?\*")
+_STUB = re.compile(r"[@*?][^\s]+|\*")
 
 Reason = Literal["opted out", "own or silent", "bridged stub", "malformed"]
 """Why a user id is left out."""
@@ -61,29 +66,23 @@ def read_exclusions(path: Path) -> Exclusions:
     Raises:
         UsageError: says which line or field is wrong, and never what stands there.
     """
-    import tomllib
+    rules = read_table(path, Exclusions, TABLE)
+    for field, problem in problems(rules):
+        raise UsageError(f"{path}: {TABLE}.{field}: {problem}")
+    return rules
 
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        held = tomllib.loads(text).get(TABLE, {})
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or 'error'}); check the path") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8; convert the file") from None
-    except (ValueError, RecursionError) as error:
-        line, _ = syntax_error(str(error), text)
-        raise UsageError(f"{path}:{line}: is not TOML; mend the line") from None
-    try:
-        return msgspec.convert(held, Exclusions)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-    name = where.strip("`.")
-    key = re.split(r"[.\[]", name)[0]
-    line = Lines(text, "").top(TABLE, key)
-    if "unknown field" in what:
-        known = ", ".join(Exclusions.__struct_fields__)
-        raise UsageError(f"{path}:{line}: {TABLE} has a key that is not known; known are {known}")
-    raise UsageError(f"{path}:{line}: {'.'.join(filter(None, (TABLE, name)))}: {what[:1].lower()}{what[1:]}")
+
+def problems(rules: Exclusions) -> Iterator[tuple[str, str]]:
+    """Entries that can mean nobody, by field: an opt-out that is in vain is worse than none."""
+    for name, fits, what in (
+        ("servers", _SERVER, "the name of a server"),
+        ("rooms", _ROOM, "a room id (!...) or an alias (#name:server)"),
+        ("users", _USER, "a user id (@name:server)"),
+        ("stubs", _STUB, "a pattern of user ids (@...)"),
+    ):
+        for i, entry in enumerate(getattr(rules, name)):
+            if not fits.fullmatch(entry):
+                yield f"{name}[{i}]", f"is not {what}"
 
 
 class Person(NamedTuple):
@@ -141,8 +140,9 @@ class Admission:
 
     def opted_out_room(self, *names: str | None, topic: object = None) -> bool:
         """Whether a room, by its id and aliases, or its topic asked to be left out."""
-        marked = isinstance(topic, str) and bool(self.rules.marker) and self.rules.marker.lower() in topic.lower()
-        return marked or any(name is not None and self._rooms(name) for name in names)
+        marker = self.rules.marker.lower()
+        text = topic if isinstance(topic, str) else msgspec.json.encode(topic).decode()  # a rich topic has several
+        return (marker != "" and marker in text.lower()) or any(name and self._rooms(_folded(name)) for name in names)
 
     @cached_property
     def _homes(self) -> dict[str, bytes | Reason]:
@@ -163,7 +163,7 @@ class Admission:
 
     @cached_property
     def _rooms(self) -> _Test:
-        return _any_of(self.rules.rooms)
+        return _any_of([_folded(name) for name in self.rules.rooms])
 
     @cached_property
     def _users(self) -> _Test:
@@ -178,6 +178,12 @@ def server_of(identifier: str) -> str | None:
     """The server in a user id, an alias or an id of a room; None where there is none, as in rooms of version 12."""
     server = identifier.partition(":")[2]
     return server or None
+
+
+def _folded(name: str) -> str:
+    """An alias or id of a room, the server in it in lower case."""
+    local, colon, server = name.partition(":")
+    return local + colon + server.lower()
 
 
 def is_pattern(name: str) -> bool:

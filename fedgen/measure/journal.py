@@ -6,8 +6,9 @@ under a key that is derived from the measurer's secret and that salt and is nowh
 only. Each record is bound to its place, so that records cannot be left out or exchanged unseen; what a kill left half
 written at the end is cut off.
 
-``b"fedgen-journal-1\\n"``, 16 bytes of salt, then records: 4 bytes of length (big-endian), 12 of nonce, the ciphertext
-of a key and a value in MessagePack.
+``b"fedgen-journal-1\\n"``, 16 bytes of salt, then records: 4 bytes of length and 4 of its CRC-32 (big-endian), 12 of
+nonce, the ciphertext of a key and a value in MessagePack. Of a key that stands twice the later value counts. A file
+system may leave zeros where a power failure cut the last write short; they are cut off, too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import msgspec
 
@@ -24,14 +26,15 @@ from fedgen.measure.pseudonyms import SALT, Key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from io import FileIO
     from pathlib import Path
-    from typing import BinaryIO
 
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 MAGIC = b"fedgen-journal-1\n"
-_LENGTH, _NONCE = 4, 12
+_HEAD, _NONCE = 8, 12
 _ABOUT = "about"
+_DROPPED = {"dropped": True}
 
 
 class Journal:
@@ -47,13 +50,15 @@ class Journal:
         key: Key,
         answers: dict[str, Any],
         records: int = 0,
-        file: BinaryIO | None = None,
+        file: FileIO | None = None,
         path: Path | None = None,
+        end: int = 0,
     ) -> None:
         self.key = key
         self.resumed = len(answers)
         self._file = file
         self._path = path
+        self._end = end
         self._answers = answers
         self._records = records
         self._cipher = _cipher(key)
@@ -77,7 +82,8 @@ class Journal:
             OutputError: another run works on it, or the system refuses.
         """
         with told(path):
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
             try:
                 return cls._opened(path, file, secret, about)
             except BaseException:
@@ -85,24 +91,23 @@ class Journal:
                 raise
 
     @classmethod
-    def _opened(cls, path: Path, file: BinaryIO, secret: str, about: bytes) -> Journal:
+    def _opened(cls, path: Path, file: FileIO, secret: str, about: bytes) -> Journal:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(f"{path}: another run works on it; wait for it, or name another output") from None
-        content = file.read()
+            raise OutputError(f"{path}: another run works on it; wait until it has ended") from None
+        content = file.readall()
         if len(content) < len(MAGIC) + SALT and (MAGIC.startswith(content) or content.startswith(MAGIC)):
             content = MAGIC + os.urandom(SALT)  # new, or killed before there was anything in it
-            file.seek(0)
-            file.write(content)
-            file.flush()
+            os.fchmod(file.fileno(), 0o600)
+            _append(file, 0, content)
         if not content.startswith(MAGIC):
             raise MeasureError(f"{path}: is no journal of a crawl; name another output")
         key = Key.derived(secret, content[len(MAGIC) : len(MAGIC) + SALT])
         records, end = _read(path, content, _cipher(key))
-        file.seek(end)
-        file.truncate()
-        journal = cls(key, dict(records[1:]), len(records), file, path)
+        file.truncate(end)
+        answers = {name: value for name, value in dict(records[1:]).items() if value != _DROPPED}
+        journal = cls(key, answers, len(records), file, path, end)
         if not records:
             journal._write(_ABOUT, about)
         elif records[0] != (_ABOUT, about):
@@ -139,9 +144,20 @@ class Journal:
 
     def forget(self) -> None:
         """Remove the file, and with it the salt, without which the key cannot be derived again."""
-        self.close()
         if self._path is not None:
-            self._path.unlink()
+            with told(self._path):
+                self._path.unlink()  # before the lock is gone, lest another run finds it
+        self.close()
+
+    def noted(self, key: str) -> Any:
+        """The answer noted under a key; None if there is none."""
+        return self._answers.get(key)
+
+    def drop(self, key: str) -> None:
+        """Take an answer back, as if it had never been there."""
+        if self.known(key):
+            self._write(key, _DROPPED)
+            del self._answers[key]
 
     def close(self) -> None:
         """Leave it for another run to go on with."""
@@ -155,9 +171,7 @@ class Journal:
         nonce = os.urandom(_NONCE)
         sealed = nonce + self._cipher.encrypt(nonce, msgspec.msgpack.encode((key, answer)), _place(self._records))
         with told(self._path or ""):
-            self._file.write(len(sealed).to_bytes(_LENGTH, "big") + sealed)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._end = _append(self._file, self._end, _head(len(sealed)) + sealed)
         self._records += 1
 
 
@@ -167,12 +181,16 @@ def _read(path: Path, content: bytes, cipher: ChaCha20Poly1305) -> tuple[list[tu
 
     records: list[tuple[str, Any]] = []
     at = len(MAGIC) + SALT
-    while len(content) - at >= _LENGTH:
-        begin = at + _LENGTH
-        end = begin + int.from_bytes(content[at:begin], "big")
-        if end > len(content):
-            break
+    while len(content) - at >= _HEAD:
+        begin = at + _HEAD
+        length = int.from_bytes(content[at : at + 4], "big")
+        end = begin + length
+        sound = content[at:begin] == _head(length)
+        if (sound and end > len(content)) or not any(content[at:]):
+            break  # the last write, cut short
         try:
+            if not sound:
+                raise InvalidTag
             plain = cipher.decrypt(content[begin : begin + _NONCE], content[begin + _NONCE : end], _place(len(records)))
         except (InvalidTag, ValueError):
             what = (
@@ -184,6 +202,24 @@ def _read(path: Path, content: bytes, cipher: ChaCha20Poly1305) -> tuple[list[tu
         records.append(msgspec.msgpack.decode(plain, type=tuple[str, Any]))
         at = end
     return records, at
+
+
+def _head(length: int) -> bytes:
+    size = length.to_bytes(4, "big")
+    return size + crc32(size).to_bytes(4, "big")
+
+
+def _append(file: FileIO, end: int, content: bytes) -> int:
+    """Write at the end, to the disk, whole or not at all; the new end."""
+    try:
+        at = end
+        while at < end + len(content):
+            at += os.pwrite(file.fileno(), content[at - end :], at)
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), end)
+        raise
+    return at
 
 
 def _cipher(key: Key) -> ChaCha20Poly1305:

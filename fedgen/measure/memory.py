@@ -6,12 +6,13 @@ user crawls from. What is kept are hashes under a salt, so that the list itself 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import MeasureError
-from fedgen.measure.answers import Nothing, OptOuts
+from fedgen.measure.answers import OptOuts
 from fedgen.measure.client import CLIENT, Question, RefusedError, UnansweredError
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ class Memory:
     Attributes:
         salt: of the hashes, hexadecimal.
         rooms: hashes, hexadecimal.
+        kept: whether the account holds all of them.
     """
 
     def __init__(self, client: Client, user: str, salt: str, rooms: set[str]) -> None:
         self._client, self._user = client, user
-        self.salt, self.rooms = salt, rooms
+        self._writing = asyncio.Lock()
+        self.salt, self.rooms, self.kept = salt, rooms, True
 
     @classmethod
     async def recalled(cls, client: Client, user: str) -> Memory:
@@ -48,7 +51,8 @@ class Memory:
             found = OptOuts(secrets.token_hex(16), [])
         except UnansweredError:
             raise MeasureError(
-                f"the opt-outs that the crawler's account remembers cannot be read; see its account data {TYPE}"
+                "the opt-outs that the crawler's account remembers cannot be read; try again, or mend its account data "
+                f"{TYPE}"
             ) from None
         return cls(client, user, found.salt, set(found.rooms))
 
@@ -60,13 +64,25 @@ class Memory:
         """A room opted out: never again.
 
         Raises:
-            MeasureError: as of the client.
+            MeasureError: as of the client; but not if the account does not take it, see :attr:`kept`.
         """
-        if self.holds(room_id):
-            return
-        self.rooms.add(self._hashed(room_id))
-        body = {"salt": self.salt, "rooms": sorted(self.rooms)}
-        await self._client.ask(Question("PUT", self._path(self._user), body=body), Nothing)
+        if not self.holds(room_id):
+            self.rooms.add(self._hashed(room_id))
+            self.kept = False
+        await self.keep()
+
+    async def keep(self) -> None:
+        """Write what the account does not hold yet; errors as of :meth:`remember`."""
+        async with self._writing:  # one after the other: the last to arrive counts
+            if self.kept:
+                return
+            rooms = sorted(self.rooms)
+            question = Question("PUT", self._path(self._user), body={"salt": self.salt, "rooms": rooms})
+            try:
+                await self._client.ask(question, dict[str, Any])
+            except (RefusedError, UnansweredError):
+                return
+            self.kept = len(rooms) == len(self.rooms)
 
     @staticmethod
     def _path(user: str) -> tuple[str, ...]:

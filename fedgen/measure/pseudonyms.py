@@ -44,7 +44,7 @@ class Key:
     @classmethod
     def derived(cls, secret: str, salt: bytes) -> Key:
         """The key that a secret and a salt always give."""
-        return cls(scrypt(secret.encode(), salt=salt, dklen=32, **_COST))
+        return cls(scrypt(secret.encode("utf-8", "surrogateescape"), salt=salt, dklen=32, **_COST))
 
     def part(self, purpose: str) -> bytes:
         """A key of 32 bytes for one purpose, which tells nothing of those for others."""

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from fedgen.measure.client import Client
-    from fedgen.measure.exclusions import Admission
     from fedgen.measure.journal import Journal
+    from fedgen.measure.stop import Stop
+    from fedgen.measure.welcome import Welcome
     from fedgen.progress import Progress
 
 PAGE = 100
@@ -34,7 +35,7 @@ class Room(msgspec.Struct, frozen=True):
         id: of the room; of a listed one that could not be looked up, whatever was listed.
         alias: one of its own server's names for it, if there is one.
         via: servers through which it may be joined.
-        host: the server that is asked for it, of which never two rooms are visited at once.
+        host: the server that told of it.
         users: its members, if told.
         out: it opted out: by its topic, or as the configuration lists it.
         banned: it has banned us.
@@ -53,10 +54,15 @@ class Room(msgspec.Struct, frozen=True):
     told: bool = False
 
     @property
-    def servers(self) -> frozenset[str]:
-        """Those that a visit bothers, as far as is known: of its id, its alias, and of where it was found."""
+    def named(self) -> frozenset[str]:
+        """The servers of its id and alias, and the one that told of it."""
         named = (self.host, server_of(self.id), server_of(self.alias) if self.alias else None)
-        return frozenset(server for server in named if server)
+        return frozenset(server.lower() for server in named if server)
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """Those that a visit bothers, as far as is known."""
+        return self.named | {server.lower() for server in self.via}
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -84,8 +90,8 @@ class Finder:
         joins: rooms are found to be joined.
     """
 
-    def __init__(self, client: Client, journal: Journal, admission: Admission, joins: bool) -> None:
-        self._client, self._journal, self._admission = client, journal, admission
+    def __init__(self, client: Client, journal: Journal, welcome: Welcome, joins: bool) -> None:
+        self._client, self._journal, self._welcome, self._admission = client, journal, welcome, welcome.admission
         self.joins = joins
 
     async def summary(self, name: str, via: tuple[str, ...] = ()) -> Found:
@@ -93,7 +99,7 @@ class Finder:
         key = f"summary {self._admission.names.room(name).hex()}"
         return await self._once(key, lambda: self._summary(name, via or tuple(filter(None, [server_of(name)]))))
 
-    async def directory(self, server: str, progress: Progress) -> list[Found]:
+    async def directory(self, server: str, progress: Progress, stop: Stop) -> list[Found]:
         """The public rooms of a server."""
         if self._admission.opted_out(server):
             return []
@@ -105,10 +111,11 @@ class Finder:
         def page(answer: Page) -> tuple[list[Any], str | None]:
             return answer.chunk, answer.next_batch
 
-        return await self._pages(f"directory {self._hashed(server)}", question, Page, page, server, progress)
+        key = f"directory {self._admission.names.server(server).hex()}"
+        return await self._pages(key, question, Page, page, server, progress, stop)
 
     async def space(
-        self, name: str, enter: Callable[[Room], Awaitable[bool]] | None, progress: Progress
+        self, name: str, enter: Callable[[Room], Awaitable[bool]] | None, progress: Progress, stop: Stop
     ) -> list[Found]:
         """The rooms of a space and of the spaces in it, the space itself among them.
 
@@ -116,9 +123,10 @@ class Finder:
             name: its id or alias.
             enter: joins a room; a homeserver shows a space only if one of its users is in it. None: nobody joins.
             progress: told how many rooms were found.
+            stop: looked at before each page.
         """
         home = await self.summary(name)
-        if not home.rooms or self._admission.opted_out(home.rooms[0].host):
+        if not home.rooms or self._welcome.refusal(home.rooms[0]):
             return [home]
         (root,) = home.rooms
 
@@ -132,20 +140,35 @@ class Finder:
         def page(answer: Branch) -> tuple[list[Any], str | None]:
             return answer.rooms, answer.next_batch
 
-        key = f"space {self._hashed(name)}"
-        pages = await self._pages(key, question, Branch, page, root.host, progress)
+        key = f"space {self._admission.names.room(name).hex()}"
+        pages = await self._pages(key, question, Branch, page, root.host, progress, stop)
         if pages[0].failed == "refused" and enter is not None and await enter(root):
-            pages = await self._pages(f"{key} inside", question, Branch, page, root.host, progress)
+            pages = await self._pages(f"{key} inside", question, Branch, page, root.host, progress, stop)
         return [home, *pages]
 
-    def _hashed(self, name: str) -> str:
-        return self._admission.names.server(name).hex()
+    async def resolve(self, alias: str) -> str | None:
+        """The id of the room that an alias names; None if it names none.
+
+        Raises:
+            UnansweredError: it cannot be known.
+        """
+
+        async def ask() -> str | None:
+            try:
+                return (await self._client.ask(Question("GET", (*CLIENT, "directory", "room", alias)), Alias)).room_id
+            except RefusedError:
+                return None
+
+        found: str | None = await self._journal.once(f"alias {self._admission.names.room(alias).hex()}", ask)
+        return found
 
     async def _once(self, key: str, ask: Callable[[], Any]) -> Found:
-        async def builtin() -> Any:
-            return msgspec.to_builtins(await ask())
-
-        return msgspec.convert(await self._journal.once(key, builtin), Found)
+        if not self._journal.known(key):
+            found: Found = await ask()
+            if found.failed == "unanswered":
+                return found  # the next run may have more luck
+            self._journal.note(key, msgspec.to_builtins(found))
+        return msgspec.convert(self._journal.noted(key), Found)
 
     async def _pages(
         self,
@@ -155,9 +178,11 @@ class Finder:
         page: Callable[[Any], tuple[list[Any], str | None]],
         host: str,
         progress: Progress,
+        stop: Stop,
     ) -> list[Found]:
         """All pages of a directory or a space."""
         pages: list[Found] = []
+        vias: dict[str, tuple[str, ...]] = {}
         after: str | None = None
 
         async def ask() -> Found:
@@ -168,12 +193,13 @@ class Finder:
             except UnansweredError:
                 return Found(failed="unanswered")
             entries, following = page(answer)
-            vias = {child: via for found in pages for child, via in found.vias.items()}
             return self._found(entries, following if following != after else None, host, vias)
 
         rooms: set[str] = set()
         while True:
+            stop.check()
             pages.append(await self._once(f"{key} {len(pages)}", ask))
+            vias |= pages[-1].vias
             known = len(rooms)
             rooms.update(room.id for room in pages[-1].rooms)
             after = pages[-1].next
@@ -186,8 +212,8 @@ class Finder:
         alias = name if name.startswith("#") else None
         host = via[0] if via else ""
         unsummarised = Room(name, alias, via, host)
-        if self._admission.opted_out(server_of(name)) or self._admission.opted_out_room(name):
-            return Found((msgspec.structs.replace(unsummarised, out=True),))
+        if self._welcome.refusal(unsummarised):
+            return Found((unsummarised,))
         question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": list(via)})
         try:
             try:
@@ -229,13 +255,12 @@ class Finder:
     def _room(self, entry: Entry, host: str, listed_as: str | None, via: tuple[str, ...]) -> Room:
         told = entry.canonical_alias
         alias = listed_as or (told if told and told.startswith("#") and server_of(told) else None)
-        asked = (server_of(alias) if alias else None) or host
         out = self._admission.opted_out_room(entry.room_id, told, listed_as, topic=entry.topic)
         return Room(
             entry.room_id,
             alias,
             self._reachable(*via, host, server_of(entry.room_id)),
-            asked,
+            host,
             entry.num_joined_members,
             out,
             entry.membership == "ban",

@@ -77,4 +77,6 @@ def told(crawled: Crawled, config: Config) -> dict[str, Any]:
         "left_out": dict(sorted(left_out.items())),
         "servers_opted_out": len(config.leave_out.servers),
         "not_left": sum(visit.stayed for visit in crawled.visits),
+        "at_home": crawled.at_home,
+        "remembered": crawled.remembered,
     }

@@ -72,9 +72,10 @@ def open_sqlite(path: str) -> Iterator[Sqlite]:
     """
     import sqlite3
 
-    _check(Path(path))
+    real = os.path.realpath(path)  # beside which SQLite's other files are, whatever links to it
+    _check(Path(real))
     with _told():
-        uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+        uri = f"file:{quote(os.fsencode(real))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT)
     with closing(connection):
         # Bytes that are no UTF-8 are no reason to stop: they become a user of their own, as any other name does.

@@ -1,9 +1,9 @@
 """A visit to a room: what is asked there, in which order, and what becomes of it.
 
 Joining: join, see what the topic says, read who is a member, see that we are still welcome, leave, forget. Not joining:
-ask for the room's summary, and the directory of its server for the servers in it. Every answer is noted in the journal
-as it arrives, people as pseudonyms; a visit that was cut off is walked again from the door, and what is noted is not
-asked again.
+ask for the room's summary, and the directory of its server for the servers in it. Where it cannot be seen whether a
+room opts out, it does. Every answer is noted in the journal as it arrives, people as pseudonyms; a visit that was cut
+off is walked again from the door, and what is noted is not asked again, but for whether we are still welcome.
 
 No message is read: the only questions are those of this module and of :mod:`fedgen.measure.rooms`.
 """
@@ -12,38 +12,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from fedgen.measure.answers import Alias, Joined, Member, Members, Nothing, Topic
+from fedgen.measure.answers import Alias, Joined, Member, Members
 from fedgen.measure.client import CLIENT, Question, RefusedError, UnansweredError
 from fedgen.measure.exclusions import Person
 from fedgen.measure.pseudonyms import SIZE
 from fedgen.measure.rooms import both
+from fedgen.measure.welcome import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from fedgen.measure.client import Client
-    from fedgen.measure.exclusions import Admission
     from fedgen.measure.journal import Journal
-    from fedgen.measure.memory import Memory
     from fedgen.measure.rooms import Finder, Room
+    from fedgen.measure.welcome import Fate, Welcome
 
-Fate = Literal[
-    "seen",
-    "opted out: server",
-    "opted out: listed or marked",
-    "opted out: kicked or banned",
-    "refused: not public",
-    "refused: by the homeserver",
-    "unanswered",
-    "without an alias",
-    "without a number of users",
-    "nobody left",
-]
-"""What became of a room."""
-
-_FAILED: dict[str, Fate] = {"refused": "refused: by the homeserver", "unanswered": "unanswered"}
+OUT = ("leave", "ban")
+"""Memberships that are none."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +68,13 @@ class Visitor:
         self,
         client: Client,
         journal: Journal,
-        admission: Admission,
         finder: Finder,
-        memory: Memory | None,
+        welcome: Welcome,
         user: str | None,
         at_home: frozenset[str],
     ) -> None:
-        self._client, self._journal, self._admission = client, journal, admission
-        self._finder, self._memory = finder, memory
+        self._client, self._journal, self._finder, self._welcome = client, journal, finder, welcome
+        self._admission = welcome.admission
         self.user, self.at_home = user, at_home
 
     async def join(self, room: Room) -> Visit:
@@ -99,65 +85,41 @@ class Visitor:
         """
         name = self._admission.names.room(room.id)
         key = name.hex()
-        unwelcome = self._unwelcome(room)
-        if unwelcome:  # since a moment ago, perhaps: another run may have entered it
-            return Visit(name, unwelcome, stayed=self.is_inside(room) and not await self._out(key, room))
-        turned_away = await self._entered(key, room)
-        if turned_away:
-            return Visit(name, turned_away)
-        visit = await self._inside(name, key, room)
+        refusal = self._welcome.refusal(room)
+        if refusal is None:
+            visit = await self._visited(name, key, room)
+        else:  # another run may have entered it before that was known
+            if room.banned:
+                await self._welcome.remember(room)
+            visit = Visit(name, refusal, stayed=self.is_inside(room) and not await self._leave(key, room))
         self._journal.mark(f"{key} over")
         return visit
 
     async def enter(self, room: Room) -> bool:
-        """Join a room to visit it later, as a space that shows its rooms to members only; whether we are in."""
+        """Join a room that is visited later, as a space that shows its rooms to members only; whether we are in."""
         key = self._admission.names.room(room.id).hex()
-        return self._unwelcome(room) is None and await self._entered(key, room) is None
-
-    async def _entered(self, key: str, room: Room) -> Fate | None:
-        """Join a room; why that cannot be, or None."""
-        if self.user is None:
-            raise ValueError("nobody can join a room")
+        if self._welcome.refusal(room) is not None or self._journal.known(f"{key} over"):
+            return False
         self._journal.mark(f"{key} begun")
-        if room.id in self.at_home:
-            return None
-        joined = await self._tried(f"{key} join", self._joining(room))
-        return await self._turned_away(key, room, joined) if "failed" in joined else None
+        return room.id in self.at_home or "failed" not in await self._tried(f"{key} join", lambda: self._joined(room))
 
     def is_inside(self, room: Room) -> bool:
-        """Whether a run that was cut off has entered a room, or was about to, and not left it."""
+        """Whether a room was entered, or was about to be, and not left; by a run that was cut off, perhaps."""
         key = self._admission.names.room(room.id).hex()
         return self._journal.known(f"{key} begun") and not self._journal.known(f"{key} over")
 
-    async def _inside(self, name: bytes, key: str, room: Room) -> Visit:
-        """Look round, and leave."""
-        marked = await self._tried(f"{key} topic", lambda: self._topic(room)) if not room.told else {}
-        found = {} if marked.get("out") else await self._tried(f"{key} members", lambda: self._members(room))
-        at_home = room.id in self.at_home
-        still = {"membership": "join"} if at_home else await self._tried(f"{key} still", lambda: self._membership(room))
-        kicked = still.get("membership") in ("leave", "ban") or "refused" in (found.get("failed"), still.get("failed"))
-        stayed = False
-        if kicked:
-            await self._remember(room)
-        elif not at_home:
-            stayed = not await self._out(key, room)
-        if marked.get("out"):
-            return Visit(name, "opted out: listed or marked", stayed=stayed)
-        if kicked:
-            return Visit(name, "opted out: kicked or banned")
-        if "failed" in found:
-            return Visit(name, "unanswered", stayed=stayed)
-        noted = _unpacked(found["people"])
-        people = tuple(filter(self._admission.still_in, noted))
-        left_out = Counter(found["left_out"]) + Counter({"opted out": len(noted) - len(people)})
-        return Visit(name, "seen" if people else "nobody left", people, left_out=left_out, stayed=stayed)
+    def is_over(self, room: Room) -> bool:
+        """Whether all of a visit is noted already."""
+        key = self._admission.names.room(room.id).hex()
+        return self._journal.known(f"{key} over") or self._journal.known(f"{key} servers")
 
-    async def _out(self, key: str, room: Room) -> bool:
-        """Leave a room that was entered; whether that worked."""
-        left = await self._tried(f"{key} leave", lambda: self._left(room, "leave"))
-        await self._tried(f"{key} forget", lambda: self._left(room, "forget"))
-        self._journal.mark(f"{key} over")
-        return left.get("failed") != "unanswered"  # who is refused is out already: an answer was lost
+    async def withdraw(self, room: Room) -> None:
+        """Leave a room that was entered; it is visited another time, from the door."""
+        key = self._admission.names.room(room.id).hex()
+        if room.id not in self.at_home:
+            await self._leave(key, room)
+        for step in ("begun", "join", "leave", "forget", "after"):
+            self._journal.drop(f"{key} {step}")
 
     async def look(self, room: Room) -> Visit:
         """Visit a room from outside, by its alias.
@@ -166,63 +128,100 @@ class Visitor:
             MeasureError: the crawl cannot go on.
         """
         name = self._admission.names.room(room.id)
-        unwelcome = self._unwelcome(room)
-        if unwelcome is None and not room.told:
+        refusal = self._welcome.refusal(room)
+        if refusal is None and not room.told:
             summary = await self._finder.summary(room.id, room.via)
             if summary.failed:
-                return Visit(name, _FAILED[summary.failed])
+                return Visit(name, FAILED[summary.failed])
             room = both(summary.rooms[0], room)
-            unwelcome = self._unwelcome(room)
-        if unwelcome:
-            return Visit(name, unwelcome)
+            refusal = self._welcome.refusal(room)
+        if refusal:
+            return Visit(name, refusal)
         if room.users is None:
             return Visit(name, "without a number of users")
         if room.alias is None:
             return Visit(name, "without an alias")
         found = await self._tried(f"{name.hex()} servers", lambda: self._servers(room))
         if "failed" in found:
-            return Visit(name, _FAILED[found["failed"]])
+            return Visit(name, FAILED[found["failed"]])
+        if found["elsewhere"]:
+            return Visit(name, "without an alias")
         noted = frozenset(found["servers"])
         servers = frozenset(filter(self._admission.server_still_in, noted))
         left_out = Counter(found["left_out"]) + Counter({"opted out": len(noted) - len(servers)})
-        return Visit(
-            name, "seen" if servers and room.users else "nobody left", (), servers, room.users, left_out=left_out
-        )
+        fate: Fate = "seen" if servers and room.users else "nobody left"
+        return Visit(name, fate, (), servers, room.users, left_out=left_out)
 
-    def _unwelcome(self, room: Room) -> Fate | None:
-        if room.banned:
-            return "opted out: kicked or banned"
-        if room.out or self._admission.opted_out_room(room.id, room.alias):
-            return "opted out: listed or marked"
-        if any(map(self._admission.opted_out, room.servers)):
-            return "opted out: server"
-        if self._memory is not None and self._memory.holds(room.id):
-            return "opted out: kicked or banned"
-        return None if room.open else "refused: not public"
+    async def _visited(self, name: bytes, key: str, room: Room) -> Visit:
+        if self.user is None:
+            raise ValueError("nobody can join a room")
+        self._journal.mark(f"{key} begun")
+        if room.id in self.at_home:
+            return await self._inside(name, key, room)
+        joined = await self._tried(f"{key} join", lambda: self._joined(room))
+        if joined.get("failed") == "unanswered":  # that it was not told does not mean that it was not done
+            return Visit(name, "unanswered", stayed=not await self._leave(key, room))
+        if "failed" in joined:
+            return Visit(name, await self._turned_away(key, room, joined))
+        return await self._inside(name, key, room)
+
+    async def _inside(self, name: bytes, key: str, room: Room) -> Visit:
+        """Look round, and leave."""
+        topic = await self._tried(f"{key} topic", lambda: self._marked(room))
+        readable = topic.get("out") is False
+        found = await self._tried(f"{key} members", lambda: self._members(room)) if readable else {}
+        still = await self._still(key, room)
+        thrown_out = bool(still.get("thrown out")) or still.get("status") == 403  # Synapse tells a ban so
+        stayed = False
+        if thrown_out:
+            await self._welcome.remember(room)
+        elif room.id not in self.at_home:
+            stayed = not await self._leave(key, room)
+        if topic.get("out"):
+            return Visit(name, "opted out: listed or marked", stayed=stayed)
+        if thrown_out:
+            return Visit(name, "opted out: kicked or banned")
+        for answer in (topic, found, still):
+            if "failed" in answer:
+                return Visit(name, FAILED[answer["failed"]], stayed=stayed)
+        noted = _unpacked(found["people"])
+        people = tuple(filter(self._admission.still_in, noted))
+        left_out = Counter(found["left_out"]) + Counter({"opted out": len(noted) - len(people)})
+        return Visit(name, "seen" if people else "nobody left", people, left_out=left_out, stayed=stayed)
+
+    async def _still(self, key: str, room: Room) -> dict[str, Any]:
+        """Our own membership; asked anew if the room is not left yet, since another run may have noted it."""
+        if room.id in self.at_home:
+            return {"membership": "join", "thrown out": False}
+        if not self._journal.known(f"{key} leave"):
+            self._journal.drop(f"{key} still")
+        return await self._tried(f"{key} still", lambda: self._membership(room))
+
+    async def _leave(self, key: str, room: Room) -> bool:
+        """Leave a room that was entered; whether we are out."""
+        left = await self._tried(f"{key} leave", lambda: self._gone(room, "leave"))
+        await self._tried(f"{key} forget", lambda: self._gone(room, "forget"))
+        if left.get("failed") == "refused":  # as to those who are out already: an answer was lost
+            after = await self._tried(f"{key} after", lambda: self._membership(room))
+            return after.get("membership") != "join" and after.get("failed") != "unanswered"
+        return "failed" not in left
 
     async def _turned_away(self, key: str, room: Room, joined: dict[str, Any]) -> Fate:
         """Why a room did not let us in; a ban is an opt-out.
 
         No code of the API says so: only the words of the refusal do, or the room's summary, or our own membership.
         """
-        if joined["failed"] == "unanswered":
-            return "unanswered"
-        banned = bool(joined.get("banned"))
+        banned = bool(joined["banned"])
         if not banned and not room.told:
             summary = await self._finder.summary(room.id, room.via)
             banned = any(found.banned for found in summary.rooms)
         if not banned:
             still = await self._tried(f"{key} still", lambda: self._membership(room))
             banned = still.get("membership") == "ban"
-        self._journal.mark(f"{key} over")
         if not banned:
             return "refused: by the homeserver"
-        await self._remember(room)
+        await self._welcome.remember(room)
         return "opted out: kicked or banned"
-
-    async def _remember(self, room: Room) -> None:
-        if self._memory is not None:
-            await self._memory.remember(room.id)
 
     async def _tried(self, key: str, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """The answer of a step; ``failed`` tells why there is none."""
@@ -231,7 +230,7 @@ class Visitor:
             try:
                 return await ask()
             except RefusedError as error:
-                return {"failed": "refused", "banned": error.banned}
+                return {"failed": "refused", "status": error.status, "banned": error.banned}
             except UnansweredError:
                 return {"failed": "unanswered"}
 
@@ -240,16 +239,11 @@ class Visitor:
 
     # The questions.
 
-    def _joining(self, room: Room) -> Callable[[], Awaitable[dict[str, Any]]]:
-        async def ask() -> dict[str, Any]:
-            # server_name is what via was called before version 1.12
-            servers = [server for server in room.via if not self._admission.opted_out(server)]
-            via = {"via": servers, "server_name": servers}
-            question = Question("POST", (*CLIENT, "join", room.id), via, body={}, joins=True, patient=True)
-            await self._client.ask(question, Joined)
-            return {}
-
-        return ask
+    async def _joined(self, room: Room) -> dict[str, Any]:
+        servers = [server for server in room.via if not self._admission.opted_out(server)]
+        via = {"via": servers, "server_name": servers}  # the latter is what it was called before version 1.12
+        await self._client.ask(Question("POST", (*CLIENT, "join", room.id), via, {}, joins=True, patient=True), Joined)
+        return {}
 
     async def _members(self, room: Room) -> dict[str, Any]:
         question = Question("GET", (*CLIENT, "rooms", room.id, "joined_members"), patient=True)
@@ -265,27 +259,36 @@ class Visitor:
         return {"people": b"".join(user + server for user, server in people), "left_out": dict(left_out)}
 
     async def _membership(self, room: Room) -> dict[str, Any]:
-        question = Question("GET", (*CLIENT, "rooms", room.id, "state", "m.room.member", self.user or ""))
-        return {"membership": (await self._client.ask(question, Member)).membership}
+        """Our own membership, and whether somebody else ended it: not we, in another crawl."""
+        path = (*CLIENT, "rooms", room.id, "state", "m.room.member", self.user or "")
+        answer = await self._client.ask(Question("GET", path, {"format": "event"}), Member)
+        membership = answer.content.membership if answer.content is not None else answer.membership
+        return {"membership": membership, "thrown out": membership in OUT and answer.sender != self.user}
 
-    async def _topic(self, room: Room) -> dict[str, Any]:
+    async def _marked(self, room: Room) -> dict[str, Any]:
+        """Whether the topic opts out, in whichever of its forms."""
+        question = Question("GET", (*CLIENT, "rooms", room.id, "state", "m.room.topic"))
         try:
-            found = await self._client.ask(Question("GET", (*CLIENT, "rooms", room.id, "state", "m.room.topic")), Topic)
+            topic = await self._client.ask(question, dict[str, Any])
         except RefusedError as error:
             if error.status == 404:  # it has none
-                return {}
+                return {"out": False}
             raise
-        return {"out": self._admission.opted_out_room(topic=found.topic)}
+        return {"out": self._admission.opted_out_room(topic=topic)}
 
-    async def _left(self, room: Room, how: str) -> dict[str, Any]:
-        await self._client.ask(Question("POST", (*CLIENT, "rooms", room.id, how), body={}), Nothing)
+    async def _gone(self, room: Room, how: str) -> dict[str, Any]:
+        await self._client.ask(Question("POST", (*CLIENT, "rooms", room.id, how), body={}), dict[str, Any])
         return {}
 
     async def _servers(self, room: Room) -> dict[str, Any]:
         answer = await self._client.ask(Question("GET", (*CLIENT, "directory", "room", room.alias or "")), Alias)
         judged = [self._admission.of_server(server) for server in answer.servers]
         left_out = Counter(str(reason) for reason in judged if isinstance(reason, str))
-        return {"servers": [server for server in judged if isinstance(server, bytes)], "left_out": dict(left_out)}
+        return {
+            "servers": [server for server in judged if isinstance(server, bytes)],
+            "left_out": dict(left_out),
+            "elsewhere": answer.room_id != room.id,  # whoever says that an alias is its own may lie
+        }
 
 
 def _unpacked(people: bytes) -> list[Person]:

@@ -10,6 +10,9 @@ from fedgen.cli.options import Force, Output, Quiet, path_argument
 from fedgen.cli.output import check_file
 from fedgen.errors import UsageError
 
+USER = "@CRAWLER"
+"""Where the user's id goes that is not known."""
+
 
 def announce(
     config: Annotated[Path, path_argument("CONFIG", "The configuration of the crawl, with its announcement.")],
@@ -29,7 +32,8 @@ def announce(
 
     from fedgen.io.output import write_file
     from fedgen.measure import announcement
-    from fedgen.measure.config import read_config, read_token
+    from fedgen.measure.config import read_config
+    from fedgen.measure.token import read_token
 
     asked = read_config(config)
     said = asked.announcement
@@ -38,19 +42,20 @@ def announce(
             raise UsageError(f"{config}: announcement.{name}: is missing; an announcement says it")
     if output is not None:
         check_file(output, force=force, inputs=(config,))
-    token = read_token(asked, config.parent)
-    if token is None:
-        raise UsageError(f"{config}: the text names the crawler's user, whom its access token tells; give it one")
-    if create_room and not said.room:
-        raise UsageError(f"{config}: announcement.room: is missing; give the alias of the room")
-    text = announcement.website(asked, asyncio.run(announcement.who_am_i(asked, token)))
-    if create_room:
-        asyncio.run(announcement.open_room(asked, token))
-        if not quiet:
-            terminal.say("the announcement room is open")
-    if output is None:
-        print(text, end="")
-        return
-    write_file(output, [text.encode()], force=force)
+    token = read_token(config.parent / asked.token_file if asked.token_file else None)
+    if create_room and (token is None or not said.room):
+        raise UsageError(
+            f"{config}: a room is made by the crawler's user, under an alias; give token and announcement.room"
+        )
+    user = asyncio.run(announcement.who_am_i(asked, token)) if token else USER
+    text = announcement.website(asked, user)
+    if output is not None:
+        write_file(output, [text.encode()], force=force)
+    made = create_room and token is not None and asyncio.run(announcement.open_room(asked, token, text))
     terminal.ignore_interrupts()
-    print(output)
+    if not quiet:
+        if token is None:
+            terminal.say(f"note: there is no access token; put the crawler's user in the place of {USER}")
+        if create_room:
+            terminal.say("the announcement room is open" if made else "the announcement room is there already")
+    print(text if output is None else output, end="" if output is None else "\n")

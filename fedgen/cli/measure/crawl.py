@@ -1,6 +1,7 @@
 """``fedgen measure crawl``: a snapshot over the client-server API."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from fedgen.cli import terminal
 from fedgen.cli.measure.snapshot import finish, tell
 from fedgen.cli.options import Force, Format, Json, Quiet, path_argument, path_option
 from fedgen.cli.output import check_federation
-from fedgen.errors import UsageError
+from fedgen.errors import MeasureError, UsageError
 
 if TYPE_CHECKING:
     from fedgen.attendance import Attendance
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from fedgen.measure.config import Config
     from fedgen.measure.crawl import Crawled
     from fedgen.measure.journal import Journal
+
+
+LEAST = 16
+"""Letters of a secret."""
+_LOOKUPS = {"refused": "refused to answer", "unanswered": "gave no answer"}
 
 
 def crawl(
@@ -40,10 +46,11 @@ def crawl(
     names or in FEDGEN_MATRIX_TOKEN. A crawl that was cut off goes on by the same command. How, and what is never done:
     docs/measure.md.
     """
-    from fedgen.measure.config import read_config, read_token
+    from fedgen.measure.config import read_config
+    from fedgen.measure.token import read_token
 
     asked = read_config(config)
-    token = read_token(asked, config.parent)
+    token = read_token(config.parent / asked.token_file if asked.token_file else None)
     if asked.join and token is None:
         raise UsageError(f"{config}: who joins needs an access token; name its token_file or set FEDGEN_MATRIX_TOKEN")
     if dry_run:
@@ -53,9 +60,13 @@ def crawl(
     journal = _journal(asked, token, output, quiet)
     try:
         crawled = _crawl(asked, token, journal, quiet)
-        seen, measurement = _seen(asked, crawled)
+        seen, measurement = _seen(asked, crawled, journal)
         finish(seen, output, format, force=force, words=["crawl", "CONFIG"], measurement=measurement)
         journal.forget()
+    except MeasureError:
+        if not journal.known("began"):
+            journal.forget()  # a wrong address or token: there is nothing to go on with
+        raise
     finally:
         journal.close()
     if not quiet:
@@ -75,11 +86,14 @@ def _check_output(output: Path, format: str | None, join: bool, force: bool, inp
 
 
 def _journal(config: "Config", token: str | None, output: Path, quiet: bool) -> "Journal":
-    from fedgen.measure.config import SECRET
     from fedgen.measure.crawl import about
     from fedgen.measure.journal import Journal
+    from fedgen.measure.token import SECRET
 
-    secret = os.environ.get(SECRET) or token
+    own = os.environ.get(SECRET)
+    if own is not None and len(own) < LEAST:
+        raise UsageError(f"{SECRET} is shorter than {LEAST} letters, and could be guessed; give a longer one")
+    secret = own or token
     if secret is None:
         if not quiet:
             terminal.say(
@@ -97,8 +111,9 @@ def _crawl(config: "Config", token: str | None, journal: "Journal", quiet: bool)
     import asyncio
     import signal
 
-    from fedgen.measure.crawl import Stop
     from fedgen.measure.crawl import crawl as crawl_rooms
+    from fedgen.measure.stop import Stop
+    from fedgen.measure.token import SECRET
 
     stop = Stop()
 
@@ -109,36 +124,69 @@ def _crawl(config: "Config", token: str | None, journal: "Journal", quiet: bool)
         if not quiet:
             terminal.say("leaving the rooms that were entered; interrupt again to end at once")
 
+    def found(lookups: Mapping[str, int], rooms: int) -> None:
+        if not quiet:
+            terminal.remark(_failures(lookups))
+            if config.join and SECRET not in os.environ:
+                terminal.say(f"note: with another access token this crawl can be continued only if {SECRET} is set")
+            terminal.say(f"{rooms:,} rooms found")
+
     async def run() -> "Crawled":
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, interrupted)
         with terminal.progress(quiet) as progress:
-            return await crawl_rooms(config, token, journal, progress=progress, stop=stop)
+            return await crawl_rooms(config, token, journal, progress=progress, stop=stop, on_found=found)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except KeyboardInterrupt:
+        raise MeasureError(
+            "interrupted; rooms that were entered are not left yet: the same command leaves them and goes on"
+        ) from None
 
 
-def _seen(config: "Config", crawled: "Crawled") -> tuple["Federation | Attendance", dict[str, Any]]:
+def _seen(config: "Config", crawled: "Crawled", journal: "Journal") -> tuple["Federation | Attendance", dict[str, Any]]:
     """The snapshot, and how it came about."""
     from fedgen.measure import snapshot
 
     told = snapshot.told(crawled, config)
+    if not told["rooms"].get("seen"):
+        journal.forget()  # it is over, and there is nothing to write
+        raise MeasureError(f"nobody was seen: {_listed(told)}")
     if config.join:
         return snapshot.federation(crawled), told
     attendance, few = snapshot.attendance(crawled)
     return attendance, {**told, "fewer_users_than_servers": few}
 
 
-def _remarks(measurement: dict[str, Any]) -> list[str]:
+def _listed(told: Mapping[str, Any]) -> str:
+    """What became of look-ups and rooms, in a line."""
+    parts = [f"{count:,} {fate}" for fate, count in told["rooms"].items()]
+    left_out = [f"{count:,} {reason}" for reason, count in told["left_out"].items()]
+    rooms = f"of {sum(told['rooms'].values()):,} rooms {', '.join(parts)}" if parts else "no room was found"
+    who = f"; left out: {', '.join(left_out)}" if left_out else ""
+    return "; ".join([rooms + who, *_failures(told["lookups"])])
+
+
+def _failures(lookups: Mapping[str, int]) -> list[str]:
+    return [
+        f"{count:,} of the listed rooms, directories and spaces {_LOOKUPS[what]}"
+        for what, count in lookups.items()
+        if what in _LOOKUPS
+    ]
+
+
+def _remarks(measurement: Mapping[str, Any]) -> list[str]:
     """What a person should know at once."""
     texts = []
-    failed = sum(count for what, count in measurement["lookups"].items() if what != "answered")
-    if failed:
-        texts.append(f"{failed:,} of the listed rooms, directories and spaces did not answer, or refused")
     if count := measurement["rooms"].get("unanswered"):
         texts.append(f"{count:,} of the rooms gave no answer in all attempts, and are not in the snapshot")
     if count := measurement["not_left"]:
         texts.append(f"{count:,} of the rooms could not be left again; leave them by hand")
+    if count := measurement["at_home"]:
+        texts.append(f"{count:,} of the rooms are ones that the crawler's user was in before, and stays in")
+    if not measurement["remembered"]:
+        texts.append("the crawler's account did not take down which rooms threw it out; list them in leave_out.rooms")
     return texts
 
 

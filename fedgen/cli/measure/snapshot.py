@@ -56,6 +56,7 @@ def tell(snapshot: "Federation | Attendance", output: Path, measurement: Mapping
         terminal.print_json({**sizes, "measurement": measurement, "output": str(output)})
         return
     terminal.print_pairs(f"Snapshot {output}", list(sizes.items()))
-    for title, reasons in (("Rooms", measurement["rooms"]), ("Left out", measurement["left_out"])):
+    unit = "Presences" if isinstance(snapshot, Attendance) else "Memberships"
+    for title, reasons in (("Rooms", measurement["rooms"]), (f"{unit} left out", measurement["left_out"])):
         if reasons:
             terminal.print_pairs(title, list(reasons.items()))

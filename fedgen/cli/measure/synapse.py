@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import unquote
 
 import typer
 
@@ -113,13 +112,11 @@ def _surveyed(
 
 def _token(path: Path | None) -> str:
     """The access token of an administrator."""
-    from fedgen.measure.config import TOKEN, read_secret_file
+    from fedgen.measure.token import TOKEN, read_token
 
-    token = os.environ.get(TOKEN, "").strip() if path is None else read_secret_file(path, "the access token")
-    if not token:
+    token = read_token(path)
+    if token is None:
         raise UsageError(f"the admin API needs an administrator's access token; give it in {TOKEN} or --token-file")
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError("the access token is not one word of plain letters; give what the homeserver gave")
     return token
 
 
@@ -138,9 +135,8 @@ def _asked(address: "Address", token: str, admission: "Admission", progress: "Pr
     async def surveyed() -> "Survey":
         async with Client(address.place, token, Limits(requests_per_second=REQUESTS_PER_SECOND)) as client:
 
-            async def ask(method: str, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
-                parts = tuple(unquote(part) for part in path.strip("/").split("/"))
-                return await client.ask(Question(method, parts, params), dict[str, Any])
+            async def ask(question: Question) -> Mapping[str, Any]:
+                return await client.ask(question, dict[str, Any])
 
             return await survey(ask, admission, progress)
 
