@@ -38,7 +38,6 @@ def seen(world: World) -> dict[str, frozenset[str]]:
     }
 
 
-@pytest.mark.xdist_group("homeservers")
 class TestSmallWorld:
     def test_homeservers_see_the_truth(self, small_world: World) -> None:
         assert not list(small_world.differences())
@@ -70,6 +69,7 @@ class TestSmallWorld:
 
 
 class TestWorld:
+    @pytest.mark.slow
     def test_a_homeserver_that_was_away_catches_up(self, world: World) -> None:
         first, second = world.start(None, None)
         here, there, late = (
@@ -86,6 +86,7 @@ class TestWorld:
         second.wait()
         world.wait_until_converged()
 
+    @pytest.mark.slow
     def test_limits(self, world: World) -> None:
         slow = {"rc_joins": {"local": {"per_second": 0.1, "burst_count": 1}, "remote": UNLIMITED}}
         (homeserver,) = world.start(None, settings=slow)
@@ -95,11 +96,13 @@ class TestWorld:
             world.join(user, *rooms)
         assert refused.value.errcode == "M_LIMIT_EXCEEDED"
 
+    @pytest.mark.slow
     def test_settings_that_it_refuses_end_with_its_log(self, world: World) -> None:
         with pytest.raises(AssertionError, match=r"ended early.*(?s:.*)rc_joins"):
             world.start(None, settings={"rc_joins": "none"})
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process die with its parent")
+    @pytest.mark.slow
     def test_homeservers_die_with_a_killed_test(self, synapse_python: Path, tmp_path: Path) -> None:
         command = [sys.executable, "-c", ORPHAN, str(synapse_python), str(tmp_path / "world")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as orphan:
@@ -126,7 +129,6 @@ def test_ports_differ() -> None:
         port.release()
 
 
-@pytest.mark.xdist_group("homeservers")
 def test_postgres_is_as_synapse_wants_it(postgres: Postgres) -> None:
     postgres.create("plain")
     for over_socket in (False, True):

@@ -60,7 +60,6 @@ def asked(homeserver: Homeserver, user: User, rules: Exclusions | None = None) -
     return asyncio.run(asked())
 
 
-@pytest.mark.xdist_group("homeservers")
 class TestSmallWorld:
     @pytest.mark.parametrize("number", range(3))
     def test_sqlite(self, number: int, small_world: World) -> None:

@@ -102,7 +102,6 @@ def written(world: World, homeserver: Homeserver, user: User, folder: Path, **ch
     return path
 
 
-@pytest.mark.xdist_group("homeservers")
 class TestSmallWorld:
     @pytest.mark.parametrize("number", range(3))
     def test_joining_finds_the_truth(self, number: int, small_world: World) -> None:
@@ -193,7 +192,6 @@ SLOW = msgspec.structs.replace(QUICK, requests_per_second=4, joins_per_minute=24
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("homeservers")
 class TestTrouble:
     def test_opt_outs(self, filled: World) -> None:
         home, other, _ = filled.homeservers
