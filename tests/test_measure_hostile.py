@@ -57,9 +57,10 @@ KICKED, UNANSWERED, REFUSAL = "opted out: kicked or banned", "unanswered", "refu
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cheap_keys() -> Iterator[None]:
+def _cheap() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fedgen.measure.pseudonyms, "_COST", {"n": 2, "r": 1, "p": 1})
+        patch.setattr("ssl.SSLContext.load_verify_locations", lambda *_, **__: None)  # unused, and slow to read
         yield
 
 
@@ -292,8 +293,27 @@ class TestSpaces:
             assert (home.asked("hierarchy"), home.asked("join")) == (0, 0)
         assert fate.startswith("opted out")
 
+    def test_a_dry_run_asks_nobody_who_opted_out(self) -> None:
+        rooms = Rooms(directories=("one.example",), spaces=(SPACE, "#space:one.example"))
+        with running({SPACE: Room(alias="#space:one.example", children=(CHILD,)), CHILD: Room()}) as home:
+            found = asyncio.run(
+                estimate(configured(home, rooms=rooms, leave_out=Exclusions(servers=("one.example",))), TOKEN)
+            )
+            assert home.log == []
+        assert (found.in_directories, found.in_spaces, found.silent) == (0, 0, 0)
+
 
 class TestOptOuts:
+    def test_a_directory_knows_nothing_of_bans(self) -> None:
+        with running({R: Room(told={"membership": "ban"})}) as home:
+            assert fates(crawled(configured(home))) == ["seen"]
+            assert remembered(home) == 0
+
+    def test_a_ban_by_the_summary(self) -> None:
+        with running({R: Room(told={"membership": "ban"})}) as home:
+            assert fates(crawled(configured(home, rooms=Rooms(list=(R,))))) == [KICKED]
+            assert (home.asked("join"), remembered(home)) == (0, 1)
+
     @pytest.mark.parametrize("listed", ["#other:one.example", "#other:ONE.example", "#main:One.Example"])
     def test_a_room_listed_by_any_of_its_aliases(self, listed: str) -> None:
         room = Room(alias="#main:one.example", other_aliases=("#other:one.example", "#other:ONE.example"))
@@ -327,6 +347,9 @@ class TestOptOuts:
             config = configured(home, rooms=Rooms(list=tuple(rooms)), limits=replace(FAST, backoff_seconds=0.2))
             found = crawled(config)
             assert (fates(found), remembered(home), found.remembered) == ([KICKED, KICKED], 2, True)
+            written = [len(one.body["rooms"]) for one in home.log if (one.what, one.method) == ("account_data", "PUT")]
+        assert len(written) > 1
+        assert written == sorted(written)
 
     def test_an_account_that_takes_nothing_down(self) -> None:
         def attack(asked: Asked) -> Answer | None:
@@ -415,7 +438,8 @@ ODDITIES: dict[str, tuple[Attack, Rooms, list[str] | None]] = {
     ),
     "endless pages": (turning(lambda since: str(int(since) + 1)), ONE, ["seen"]),
     "circling pages": (turning(lambda since: "1" if since == "2" else "2"), ONE, ["seen"]),
-    "long batch": (always("publicRooms", 200, {"chunk": [], "next_batch": "x" * 70_000}), ONE, []),
+    "long batch": (always("publicRooms", 200, {"chunk": [{"room_id": CHILD}], "next_batch": "x" * 70_000}), ONE, []),
+    "long listed id": (lambda _: None, Rooms(list=("!" + "a" * 70_000, CHILD)), ["seen"]),
     "HTML": (always("joined_members", 200, b"<html>hello</html>"), ONE, [UNANSWERED] * 2),
     "HTML everywhere": (lambda _: (200, b"<html>hello</html>"), ONE, None),
 }
