@@ -228,12 +228,13 @@ class Client:
         seconds = self._limits.timeout_seconds
         if not question.patient:
             seconds = min(_USUAL_SECONDS, seconds)
-        timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds), pool=None)
+        connect = min(_CONNECT_SECONDS, seconds)
+        timeout = httpx.Timeout(seconds, connect=connect, pool=None)
         try:
             request = self._http.build_request(
                 question.method, question.path, params=question.params, json=question.body, timeout=timeout
             )
-            async with asyncio.timeout(seconds + _CONNECT_SECONDS):
+            async with asyncio.timeout(connect + seconds):
                 response = await self._http.send(request, stream=True)
                 try:
                     return await _read(response)
@@ -266,7 +267,7 @@ class Client:
 
     def _asked_to_wait(self, response: httpx.Response) -> float:
         milliseconds = _error(response).retry_after_ms
-        told = milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0
+        told = min(max(milliseconds, 0), 1000 * _LONGEST_HOLD) / 1000 if isinstance(milliseconds, int | float) else 0.0
         header = _header_seconds(response.headers.get("Retry-After", ""))
         return min(max(told, header, self._limits.backoff_seconds), _LONGEST_HOLD)
 

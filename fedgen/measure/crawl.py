@@ -274,8 +274,13 @@ async def _found(
     add(summaries[name] for name in listed if name in summaries)  # in an order that no answer's time changes
     for server in dict.fromkeys(config.rooms.directories):
         add(await finder.directory(server, progress, stop))
+
+    async def enter(room: Room) -> bool:
+        rooms.append(room)  # at once: an interrupt while the space is asked leaves it, too
+        return await visitor.enter(room)
+
     for name in dict.fromkeys(config.rooms.spaces):
-        add(await finder.space(name, visitor.enter if config.join else None, progress, stop))
+        add(await finder.space(name, enter if config.join else None, progress, stop))
     return found
 
 

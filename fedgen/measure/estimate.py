@@ -13,7 +13,8 @@ import msgspec
 
 from fedgen.measure.answers import Branch, Entry, Page
 from fedgen.measure.client import CLIENT, Client, Question, RefusedError, UnansweredError
-from fedgen.measure.exclusions import server_of
+from fedgen.measure.exclusions import Admission, server_of
+from fedgen.measure.pseudonyms import Key, Pseudonyms
 from fedgen.measure.rooms import PAGE
 
 if TYPE_CHECKING:
@@ -51,13 +52,16 @@ async def estimate(config: Config, token: str | None) -> Estimate:
         MeasureError: there is no homeserver, or it does not take the token.
     """
     in_directories, in_spaces, silent = 0, 0, 0
+    admission = Admission(config.leave_out, Pseudonyms.under(Key.drawn()))
     async with Client(config.homeserver, token, config.limits) as client:
         for server in dict.fromkeys(config.rooms.directories):
+            if admission.opted_out(server):
+                continue
             size = await _size_of_directory(client, server)
             silent += size is None
             in_directories += size or 0
         for name in dict.fromkeys(config.rooms.spaces):
-            size = await _size_of_space(client, name)
+            size = await _size_of_space(client, name, admission)
             silent += size is None
             in_spaces += size or 0
     listed = len(set(config.rooms.list))
@@ -78,12 +82,17 @@ async def _size_of_directory(client: Client, server: str) -> int | None:
     return page.total_room_count_estimate
 
 
-async def _size_of_space(client: Client, name: str) -> int | None:
-    """The space and its children; what is in the spaces among them is not counted."""
+async def _size_of_space(client: Client, name: str, admission: Admission) -> int | None:
+    """The space and its children; what is in the spaces among them is not counted. One that opted out has no rooms."""
     host = server_of(name)
+    if admission.opted_out(host) or admission.opted_out_room(name):
+        return 0
     summary = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": host} if host else {})
     try:
         root = await client.ask(summary, Entry)
+        out = admission.opted_out_room(root.room_id, root.canonical_alias, topic=root.topic)
+        if out or any(admission.opted_out(server_of(one)) for one in (root.room_id, root.canonical_alias or "")):
+            return 0
         path = ("_matrix", "client", "v1", "rooms", root.room_id, "hierarchy")
         page = await client.ask(Question("GET", path, {"limit": 1}), Branch)
         return 1 + len(msgspec.convert(page.rooms[0], Entry).children_state)

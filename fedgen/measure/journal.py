@@ -195,7 +195,7 @@ def _read(path: Path, content: bytes, cipher: ChaCha20Poly1305) -> tuple[list[tu
         except (InvalidTag, ValueError):
             what = (
                 "is damaged; remove it"
-                if records
+                if records or not sound
                 else "was begun with another token or secret; give that, or remove it"
             )
             raise MeasureError(f"{path}: {what} and begin anew (rooms that it joined stay joined)") from None

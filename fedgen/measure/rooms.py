@@ -38,7 +38,7 @@ class Room(msgspec.Struct, frozen=True):
         host: the server that told of it.
         users: its members, if told.
         out: it opted out: by its topic, or as the configuration lists it.
-        banned: it has banned us.
+        banned: it has banned us, says our homeserver in a summary; directories pass on what anybody says.
         open: anybody may join.
         told: its summary was asked: what its topic says, and whether it banned us, is known.
     """
@@ -217,8 +217,9 @@ class Finder:
         question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": list(via)})
         try:
             try:
-                room = self._room(await self._client.ask(question, Entry), host, alias, via)
-                return Found((msgspec.structs.replace(room, told=True),))
+                entry = await self._client.ask(question, Entry)
+                room = self._room(entry, host, alias, via)
+                return Found((msgspec.structs.replace(room, banned=entry.membership == "ban", told=True),))
             except RefusedError as error:
                 if error.code != "M_UNRECOGNIZED":
                     raise
@@ -263,8 +264,7 @@ class Finder:
             host,
             entry.num_joined_members,
             out,
-            entry.membership == "ban",
-            entry.join_rule in OPEN,
+            open=entry.join_rule in OPEN,
         )
 
 
