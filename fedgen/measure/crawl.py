@@ -176,7 +176,7 @@ async def _rules(rules: Exclusions, user: str | None, finder: Finder) -> Exclusi
             continue
         try:
             ids.append(await finder.resolve(name))
-        except UnansweredError:
+        except (UnansweredError, RefusedError):
             raise MeasureError(
                 f"leave_out.rooms[{i}]: what room this alias names cannot be asked now; give the id of the room too"
             ) from None

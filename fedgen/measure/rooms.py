@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Rooms asked for at a time."""
+VIAS = 5
+"""Servers through which a room is joined, at most; the specification recommends three."""
 OPEN = ("public", None)
 """The join rules of a room that anybody may join; None: not told, which means public (Matrix specification)."""
 
@@ -150,14 +152,16 @@ class Finder:
         """The id of the room that an alias names; None if it names none.
 
         Raises:
-            UnansweredError: it cannot be known.
+            UnansweredError, RefusedError: it cannot be known.
         """
 
         async def ask() -> str | None:
             try:
                 return (await self._client.ask(Question("GET", (*CLIENT, "directory", "room", alias)), Alias)).room_id
-            except RefusedError:
-                return None
+            except RefusedError as error:
+                if error.status == 404:
+                    return None
+                raise
 
         found: str | None = await self._journal.once(f"alias {self._admission.names.room(alias).hex()}", ask)
         return found
@@ -233,8 +237,9 @@ class Finder:
             return Found(failed="unanswered")
 
     def _reachable(self, *servers: str | None) -> tuple[str, ...]:
-        """Each server once, without those that opted out."""
-        return tuple(dict.fromkeys(name for name in servers if name and not self._admission.opted_out(name)))
+        """Each server once, without those that opted out; more than a few are of no use."""
+        named = dict.fromkeys(name for name in servers if name and not self._admission.opted_out(name))
+        return tuple(named)[:VIAS]
 
     def _found(
         self, entries: Iterable[Any], following: str | None, host: str, vias: dict[str, tuple[str, ...]]
@@ -281,7 +286,7 @@ def both(first: Room, second: Room) -> Room:
     return msgspec.structs.replace(
         first,
         alias=first.alias or second.alias,
-        via=tuple(dict.fromkeys((*first.via, *second.via))),
+        via=tuple(dict.fromkeys((*first.via, *second.via)))[:VIAS],
         users=first.users if first.users is not None else second.users,
         out=first.out or second.out,
         banned=first.banned or second.banned,
