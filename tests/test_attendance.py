@@ -241,8 +241,8 @@ class TestShares:
         np.testing.assert_allclose(split(attendance, np.array([1.0, 3.0])), [2, 0.5, 1.5])
 
     def test_rounding_keeps_the_expected_shares(self) -> None:
-        """A count's mean over 4,000 seeds within 5 standard errors (6e-7 each to fail, 6 counts)."""
-        draws = np.array([share(SMALL, np.random.default_rng(seed)) for seed in range(4000)])
+        """A count's mean over 1,000 seeds within 5 standard errors (6e-7 each to fail, 6 counts)."""
+        draws = np.array([share(SMALL, np.random.default_rng(seed)) for seed in range(1000)])
         expected = 1 + expected_beyond(SMALL)
         part = expected - np.floor(expected)
         errors = np.sqrt(np.maximum(part * (1 - part), 1e-12) / len(draws))

@@ -87,6 +87,7 @@ class TestFit:
         told = capsys.readouterr().err.splitlines()
         assert told[0] == f"fedgen: note: {model}: lends users that were assumed themselves"
 
+    @pytest.mark.slow
     def test_draws_laws(self, attendance: Path, tmp_path: Path) -> None:
         drawn = tmp_path / "laws"
         assert run(words("fit", attendance, "-o", tmp_path / "model.json", "--plot", drawn, "-q")) == 0

@@ -206,9 +206,9 @@ class TestWhatIsFound:
             assert stub.joined == [home]
         assert people(found) == people_of(truth(world).members, journal)
 
-    def test_a_kick_is_remembered(self, world: World) -> None:
-        with running(world) as stub:
-            config = everything(world, stub.url)
+    def test_a_kick_is_remembered(self, small: World) -> None:
+        with running(small) as stub:
+            config = everything(small, stub.url)
             crawled(config, Journal.fleeting())
             before = len(stub.log)
             stub.membership = {room: one for room, one in stub.membership.items() if one[0] == "ban"}
@@ -216,10 +216,10 @@ class TestWhatIsFound:
             again = crawled(config, Journal.fleeting())
             asked = {entry.room for entry in stub.log[before:] if entry.endpoint in ("join", "joined_members")}
         kicked = {
-            room.room_id for room in world.rooms.values() if room.fate in ("banned", "kicked before", "kicked after")
+            room.room_id for room in small.rooms.values() if room.fate in ("banned", "kicked before", "kicked after")
         }
         assert not asked & kicked
-        assert Counter(one.fate for one in again.visits)["opted out: kicked or banned"] == len(kicked & met(world))
+        assert Counter(one.fate for one in again.visits)["opted out: kicked or banned"] == len(kicked & met(small))
 
     def test_the_name_that_others_see(self, world: World) -> None:
         from fedgen.measure.config import Announcement
@@ -326,12 +326,12 @@ class TestGoingWrong:
             assert len(stub.log) / stretch > 0.2 * 60  # and it does not sleep
 
     def test_the_homeservers_limits_are_kept(self, world: World) -> None:
-        rooms = tuple(sorted(truth(world).members)[:8])
-        with running(world, limits=StubLimits(requests_per_second=80, burst=5, joins_per_second=15)) as stub:
+        rooms = tuple(sorted(truth(world).members)[:4])
+        with running(world, limits=StubLimits(requests_per_second=50, burst=3, joins_per_second=10)) as stub:
             found = crawled(everything(world, stub.url, rooms=Rooms(list=rooms)), Journal.fleeting())
             limited = [entry for entry in stub.log if entry.status == 429]
             well_behaved(stub.log, FAST)
-        assert len(limited) > 3
+        assert len(limited) > 2
         assert {one.fate for one in found.visits} == {"seen"}
 
 
@@ -424,11 +424,10 @@ class TestCommand:
             assert runs[0].returncode == 0
             (tmp_path / "hasty").mkdir()
             hasty = written(small, stub.url, tmp_path / "hasty", replaced(FAST, timeout_seconds=0.001, attempts=1))
-            for debug in ("", "1"):
-                stub.token = "new"
-                runs.append(finished(command(config, tmp_path / "other.json"), FEDGEN_DEBUG=debug))
-                stub.token = TOKEN
-                runs.append(finished(command(hasty, tmp_path / "third.json"), FEDGEN_DEBUG=debug))
+            stub.token = "new"
+            runs.append(finished(command(config, tmp_path / "other.json"), FEDGEN_DEBUG="1"))
+            stub.token = TOKEN
+            runs.append(finished(command(hasty, tmp_path / "third.json"), FEDGEN_DEBUG="1"))
             assert {run.returncode for run in runs[1:]} == {1}
             config = written(small, stub.url, tmp_path, Limits(requests_per_second=100, joins_per_minute=6000))
             with subprocess.Popen(command(config, tmp_path / "cut.json"), env=environment()) as run:
@@ -576,12 +575,12 @@ def test_announcement(world: World, tmp_path: Path) -> None:
     assert "$" not in text.stdout
 
 
-def test_stub_is_asked(world: World) -> None:
+def test_stub_is_asked(small: World) -> None:
     """The tests above judge logs; a log of nothing would pass. This one does not."""
-    with running(world) as stub:
-        crawled(everything(world, stub.url), Journal.fleeting())
+    with running(small) as stub:
+        crawled(everything(small, stub.url), Journal.fleeting())
         endpoints = Counter(entry.endpoint for entry in stub.log)
     assert isinstance(stub, Stub)
-    assert endpoints["join"] > 100
-    assert endpoints["joined_members"] > 80
+    assert endpoints["join"] > 30
+    assert endpoints["joined_members"] > 25
     assert endpoints["leave"] == endpoints["forget"]
