@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DATA = Path(os.environ.get("FEDGEN_DATA") or Path(__file__).parents[1] / "../shared/data")
 
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 

@@ -90,6 +90,7 @@ class TestFit:
             assert law.scan.p is not None
             assert set(law.parameters) <= set(law.intervals)
 
+    @pytest.mark.slow
     def test_powerlaw_finds_the_same(self, model: Path, tmp_path: Path) -> None:
         small = tmp_path / "small.csv"
         assert run(["sample", str(model), "--servers", "90", "-o", str(small), "--seed", "1", "-q"]) == 0

@@ -360,6 +360,7 @@ class TestRefused:
         )
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_more_tx_than_a_small_hub_sends(self, tmp_path: Path, capsys: Captured) -> None:
         path = tmp_path / "f.toml"
         hub = HUB.replace("200", "40")

@@ -420,7 +420,7 @@ class TestCommand:
         runs = []
         with running(small, TROUBLE) as stub:
             config = written(small, stub.url, tmp_path)
-            runs.append(finished(command(config, tmp_path / "data.json"), FEDGEN_DEBUG="1", PYTHONASYNCIODEBUG="1"))
+            runs.append(finished(command(config, tmp_path / "data.json"), FEDGEN_DEBUG="1"))
             assert runs[0].returncode == 0
             (tmp_path / "hasty").mkdir()
             hasty = written(small, stub.url, tmp_path / "hasty", replaced(FAST, timeout_seconds=0.001, attempts=1))

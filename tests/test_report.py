@@ -151,6 +151,7 @@ class TestPage:
     def test_any_federation(self, generated: Federation, measured: Federation) -> None:
         assert "nan" not in Reader(written(judged(generated, measured), generated, measured)).text.split()
 
+    @pytest.mark.slow
     def test_a_large_federation_is_a_small_page(self) -> None:
         rng = np.random.default_rng(1)
         users, servers, rooms = 200_000, 60_000, 50_000

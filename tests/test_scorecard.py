@@ -353,6 +353,7 @@ def test_server_blind_rewiring_is_rejected(teams):
 
 
 @pytest.mark.skipif(not (DATA / "kernel_mail.csv.gz").exists(), reason="kernel_mail.csv.gz is not in FEDGEN_DATA")
+@pytest.mark.slow
 def test_server_blind_rewiring_of_mail_threads_is_rejected():
     mail = fedgen.read(DATA / "kernel_mail.csv.gz")
     card = validate(rewired(mail, 1), mail, replicates=FEW)
