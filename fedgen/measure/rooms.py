@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Rooms asked for at a time."""
+CIRCLES = 3
+"""Pages on end without a room that is new, after which they are taken to go round in circles."""
 VIAS = 5
 """Servers through which a room is joined, at most; the specification recommends three."""
 OPEN = ("public", None)
@@ -200,6 +202,7 @@ class Finder:
             return self._found(entries, following if following != after else None, host, vias)
 
         rooms: set[str] = set()
+        stale = 0
         while True:
             stop.check()
             pages.append(await self._once(f"{key} {len(pages)}", ask))
@@ -208,7 +211,8 @@ class Finder:
             rooms.update(room.id for room in pages[-1].rooms)
             after = pages[-1].next
             progress("finding rooms", len(rooms), 0)
-            if after is None or len(rooms) == known:  # nothing new: the pages go round in circles
+            stale = stale + 1 if len(rooms) == known else 0
+            if after is None or stale == CIRCLES:
                 return pages
 
     async def _summary(self, name: str, via: tuple[str, ...]) -> Found:
@@ -218,7 +222,8 @@ class Finder:
         unsummarised = Room(name, alias, via, host)
         if self._welcome.refusal(unsummarised):
             return Found((unsummarised,))
-        question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": list(via)})
+        reachable = [server for server in via if not self._admission.opted_out(server)]
+        question = Question("GET", ("_matrix", "client", "v1", "room_summary", name), {"via": reachable})
         try:
             try:
                 entry = await self._client.ask(question, Entry)
