@@ -1,6 +1,8 @@
 """The parts of a measurement that need no homeserver."""
 
 import asyncio
+import re
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fedgen.measure.pseudonyms
+from fedgen.cli.commands import run
 from fedgen.errors import FedgenError, MeasureError, OutputError, UsageError
 from fedgen.measure.config import read_config
 from fedgen.measure.exclusions import Admission, Exclusions, Person, server_of
@@ -350,3 +353,19 @@ class TestPace:
             return time.monotonic() - began
 
         assert asyncio.run(run()) >= 0.0999
+
+
+@pytest.mark.parametrize(
+    "words", [["crawl", "c.toml"], ["announce", "c.toml"], ["synapse", "https://x"], ["synapse", "postgresql://x/y"]]
+)
+def test_a_missing_package_is_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(TOKEN, "syt_abc")
+    (tmp_path / "c.toml").write_text(GOOD)
+    for package in ("httpx", "psycopg"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert run(["measure", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search("measuring needs the package (httpx|psycopg); install it with", line)

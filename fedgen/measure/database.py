@@ -6,10 +6,9 @@ quotes hosts, users, paths, and values of rows.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fedgen.errors import MeasureError, UsageError
+from fedgen.errors import MeasureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,12 +64,3 @@ def no_synapse(table: str) -> MeasureError:
         f"the database has no table {table} as Synapse's have; name the database of a Synapse homeserver, and a user "
         "on whose search_path its tables are"
     )
-
-
-@contextmanager
-def needing(package: str) -> Iterator[None]:
-    """Tell what to install where a package is missing."""
-    try:
-        yield
-    except ImportError:
-        raise UsageError(f"DSN: needs {package}; install it with: uv tool install 'fedgen[measure]'") from None

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fedgen.errors import FedgenError, MeasureError, UsageError
-from fedgen.measure.database import BATCH, Database, needing, no_synapse
+from fedgen.measure.database import BATCH, Database, no_synapse
+from fedgen.measure.packages import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,8 @@ def open_postgresql(dsn: str) -> Iterator[Postgresql]:
         UsageError: psycopg is not installed, or cannot make sense of the DSN.
         MeasureError: nobody answers, or does not let us in.
     """
-    with needing("psycopg"):
-        import psycopg
+    need("psycopg")
+    import psycopg
 
     logging.getLogger("psycopg").disabled = True  # what it warns of names hosts and users
     with closing(_connected(dsn)) as connection:

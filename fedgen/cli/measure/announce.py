@@ -33,8 +33,10 @@ def announce(
     from fedgen.io.output import write_file
     from fedgen.measure import announcement
     from fedgen.measure.config import read_config
+    from fedgen.measure.packages import need
     from fedgen.measure.token import read_token
 
+    need("httpx")
     asked = read_config(config)
     said = asked.announcement
     for name in ("who", "contact", "website"):

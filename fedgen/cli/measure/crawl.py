@@ -47,8 +47,10 @@ def crawl(
     docs/measure.md.
     """
     from fedgen.measure.config import read_config
+    from fedgen.measure.packages import need
     from fedgen.measure.token import read_token
 
+    need("httpx", "cryptography")
     asked = read_config(config)
     token = read_token(config.parent / asked.token_file if asked.token_file else None)
     if asked.join and token is None:

@@ -122,10 +122,9 @@ def _token(path: Path | None) -> str:
 
 def _asked(address: "Address", token: str, admission: "Admission", progress: "Progress") -> "Survey":
     """What the admin API tells."""
-    from fedgen.measure.database import needing
+    from fedgen.measure.packages import need
 
-    with needing("httpx"):
-        import httpx  # noqa: F401  that it is there
+    need("httpx")
     import asyncio
 
     from fedgen.measure.admin import survey
