@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fedgen.progress import Progress
 
 T = TypeVar("T")
-_LONG = 5.0  # seconds of waiting that the next run has to know of, if this one is killed
+_LONG = 0.25  # seconds of waiting that the next run has to know of, should this one be killed: none starts sooner
 _GREETINGS = 3  # attempts to find a homeserver where one should be
 
 
