@@ -463,15 +463,6 @@ class TestCommand:
         assert "input" in capsys.readouterr().err
         assert database.read_bytes() == before
 
-    @pytest.mark.parametrize(("package", "dsn"), [("psycopg", "service=x"), ("httpx", "https://h")])
-    def test_a_missing_package_is_told(
-        self, package: str, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-    ) -> None:
-        monkeypatch.setitem(sys.modules, package, None)
-        monkeypatch.setenv("FEDGEN_MATRIX_TOKEN", "token")
-        assert run(["measure", "synapse", dsn, "-o", str(tmp_path / "data.json")]) == 2
-        assert f"needs {package}; install it with: uv tool install 'fedgen[measure]'" in capsys.readouterr().err
-
     def test_without_a_command_the_help_goes_to_stderr(self, capsys: Captured) -> None:
         assert run(["measure"]) == 2
         out, err = capsys.readouterr()
