@@ -234,6 +234,14 @@ SEEDS = [written(name, None) for name in ("f.csv", "f.csv.gz", "f.json", "f.json
 SEEDS.append(written("f.json", "node-link"))
 
 
+def test_a_zip_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    data = bytearray(written("f.json.zip", None))
+    data[data.index(b"PK\x01\x02") + 6] = 64  # the version needed to extract
+    (tmp_path / "f").write_bytes(data)
+    with pytest.raises(FormatError, match="zip file version 6.4"):
+        read_snapshot(tmp_path / "f")
+
+
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(0, 2**16), st.binary(max_size=3), st.integers(0, 3)), min_size=1, max_size=4),

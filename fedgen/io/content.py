@@ -56,6 +56,8 @@ def unpacked(path: Path) -> bytes:
                     return _bounded(content.read, path.stat().st_size)
             if magic in ZIP:
                 return _only_member(stream)
+        except RuntimeError as error:  # an unknown version of zip, or method of compression or encryption
+            raise FormatError(f"is a zip that cannot be unpacked here ({error}); unpack it first") from None
         except EOFError:
             raise FormatError("is cut off in the middle of its compressed data; fetch it again") from None
         except _DAMAGE as error:
@@ -72,11 +74,8 @@ def _only_member(stream: IO[bytes]) -> bytes:
         (member,) = members
         if member.flag_bits & _ENCRYPTED:
             raise FormatError("is an encrypted zip; unpack it first")
-        try:
-            with archive.open(member) as content:
-                return _bounded(content.read, member.compress_size)
-        except RuntimeError as error:  # an unknown method of compression or encryption
-            raise FormatError(f"is a zip that cannot be unpacked here ({error}); unpack it first") from None
+        with archive.open(member) as content:
+            return _bounded(content.read, member.compress_size)
 
 
 def _bounded(read: Callable[[int], bytes], packed: int) -> bytes:
